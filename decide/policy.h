@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_POLICY_H
+#define VP_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "decide/cpuset.h"
+
+struct vp_error;
+struct vp_findings;
+
+/* A policy set: [host] merged for this host, every policy with its base
+ * resolved, keys checked. Built by policydraft.h, never changed afterwards. */
+
+enum vp_mode { VP_MODE_AUDIT, VP_MODE_ENFORCE, VP_MODE_OFF };
+enum vp_cpu_mode { VP_CPU_KEEP, VP_CPU_CUSTOM, VP_CPU_HOST_MODEL, VP_CPU_HOST_PASSTHROUGH };
+enum vp_placement { VP_PLACE_NONE, VP_PLACE_SHARED, VP_PLACE_DEDICATED, VP_PLACE_FIXED };
+enum vp_thread_policy { VP_THREADS_PREFER, VP_THREADS_REQUIRE, VP_THREADS_ISOLATE };
+enum vp_numa { VP_NUMA_FEWEST, VP_NUMA_SINGLE, VP_NUMA_ANY };
+/* Where emulator and I/O threads run. WITH_EMULATOR is for iothreads only. */
+enum vp_where {
+    VP_WHERE_SHARED,
+    VP_WHERE_ISOLATE,
+    VP_WHERE_WITH_VCPUS,
+    VP_WHERE_WITH_EMULATOR,
+    VP_WHERE_LIST,
+};
+enum vp_verdict { VP_VERDICT_UNSET, VP_VERDICT_ALLOW, VP_VERDICT_REFUSE, VP_VERDICT_SHARED };
+
+struct vp_strings {
+    char **item;
+    size_t count;
+};
+
+/* low..high inclusive; an open end is 0 or UINT64_MAX. Sizes are in KiB. */
+struct vp_range {
+    uint64_t low, high;
+};
+struct vp_ranges {
+    struct vp_range *item;
+    size_t count;
+};
+
+/* vcpupin = VCPUS:CPUS; a range to an equal range is already expanded here. */
+struct vp_vcpupin {
+    struct vp_cpuset vcpus;
+    struct vp_cpuset cpus;
+};
+
+struct vp_place_where {
+    enum vp_where where;
+    struct vp_cpuset cpus; /* VP_WHERE_LIST */
+};
+
+/* topology = keep: sockets is 0. */
+struct vp_guest_topology {
+    unsigned sockets, dies, clusters, cores, threads;
+};
+
+struct vp_policy {
+    char *name;
+    const char *file; /* owned by the set */
+    int line;
+    /* choosing */
+    char *base; /* NULL if none; already resolved */
+    int priority;
+    enum vp_mode mode;
+    unsigned rollout; /* percent */
+    bool by_metadata;
+    struct vp_strings match_name, match_title, match_uuid, match_metadata, match_os, match_type;
+    struct vp_strings match_arch, match_machine, match_partition, match_host;
+    struct vp_ranges match_vcpus, match_memory;
+    /* guest CPU and topology */
+    enum vp_cpu_mode cpu_mode;
+    struct vp_strings cpu_models;
+    struct vp_guest_topology topology;
+    /* placement */
+    enum vp_placement placement;
+    struct vp_vcpupin *vcpupin;
+    size_t vcpupin_count;
+    enum vp_thread_policy thread_policy;
+    enum vp_numa numa;
+    struct vp_place_where emulator, iothreads;
+    /* behaviour; on_error is UNSET where the host's holds */
+    enum vp_verdict on_start, on_no_room, on_migrate, on_error;
+};
+
+enum vp_cpus_kind { VP_CPUS_AUTO, VP_CPUS_ALL, VP_CPUS_LIST };
+struct vp_cpus_choice {
+    enum vp_cpus_kind kind;
+    struct vp_cpuset list;
+};
+
+struct vp_host_conf {
+    struct vp_cpuset reserved;
+    struct vp_cpus_choice dedicated; /* auto, all, list */
+    struct vp_cpus_choice shared;    /* auto, list */
+    bool isolated_avoid;
+    uint64_t reserved_memory_kib;
+    char *uri;
+    bool tell_libvirt;
+    enum vp_verdict on_error; /* ALLOW or REFUSE */
+    unsigned hook_limit_ms;
+    unsigned sweep_ms; /* `auto` is 2000 */
+    unsigned contested_count, contested_ms;
+    unsigned repair_count, repair_ms;
+    char *run_dir, *state_dir, *cgroup_dir;
+};
+
+struct vp_policy_set {
+    struct vp_host_conf host;
+    struct vp_policy *policy; /* sorted by name in byte order */
+    size_t count;
+    char hash[72];      /* "sha256:" and 64 hex digits, of the normalised text */
+    char *text;         /* the normalised text: parses again to the same set */
+    struct vp_strings files;
+};
+
+void vp_policy_set_free(struct vp_policy_set *set);
+static inline void vp_policy_set_cleanup(struct vp_policy_set **set)
+{
+    vp_policy_set_free(*set);
+}
+
+/* What the program uses before any file was read: POLICY.md's defaults. The
+ * caller frees with vp_policy_set_free; NULL without memory. */
+struct vp_policy_set *vp_policy_set_defaults(void);
+
+/* The policy of that name, NULL if there is none. */
+const struct vp_policy *vp_policy_find(const struct vp_policy_set *set, const char *name);
+
+/* The words of the enums as policy files have them ("host-passthrough"). */
+const char *vp_mode_word(enum vp_mode mode);
+const char *vp_cpu_mode_word(enum vp_cpu_mode mode);
+const char *vp_placement_word(enum vp_placement placement);
+const char *vp_thread_policy_word(enum vp_thread_policy policy);
+const char *vp_numa_word(enum vp_numa numa);
+
+/* ---- which policy a guest has (match.c) ---- */
+
+/* What matching looks at; strings may be NULL where the domain has none. */
+struct vp_match_facts {
+    const char *name, *uuid, *title, *os, *type, *arch, *machine, *partition, *host;
+    unsigned vcpus;         /* maximum */
+    uint64_t memory_kib;
+    const char *named_policy; /* <virtpin:guest policy=>, NULL if none */
+    /* metadata elements as "{URI}name" and their text, for match-metadata */
+    const struct vp_metadata_element *metadata;
+    size_t metadata_count;
+};
+struct vp_metadata_element {
+    char *name; /* "{URI}local" */
+    char *text;
+};
+
+enum vp_chosen_by { VP_CHOSEN_NONE, VP_CHOSEN_MATCH, VP_CHOSEN_METADATA };
+struct vp_choice {
+    const struct vp_policy *policy; /* of the set, NULL: none applies */
+    enum vp_chosen_by by;
+    char why[512];     /* for explain: "match-name db-* and priority 20; ..." */
+    char warning[256]; /* "" or: metadata names a policy that is not there or may not be named */
+};
+
+/* Pure; see "Which policy applies" in virtpin-policy(5). */
+void vp_policy_choose(const struct vp_policy_set *set, const struct vp_match_facts *facts,
+                      struct vp_choice *choice);
+
+/* FNV-1a-64 of "POLICY:uuid in lower case" mod 100 is below percent. */
+bool vp_rollout_in(const char *policy, const char *uuid, unsigned percent);
+
+#endif
