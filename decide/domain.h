@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_DOMAIN_H
+#define VP_DOMAIN_H
+
+#include <libxml/tree.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "decide/cpuset.h"
+#include "decide/pins.h"
+#include "decide/policy.h"
+
+struct vp_error;
+
+/* libvirt's domain XML as virtpin sees it. Elements and attributes:
+ * libvirt's docs/formatdomain.rst, 9.0.0 to 11.3.0. */
+
+#define VP_UUID_TEXT 37
+#define VP_VCPUS_MAX 8192
+#define VP_XML_MAX (16u << 20) /* bytes; libvirt's own limit for an RPC string is 4 MiB */
+
+struct vp_cpu_feature {
+    char *name;
+    char *policy; /* NULL where absent */
+};
+
+/* <cpu>; strings are NULL where the XML has no such attribute or element. */
+struct vp_guest_cpu {
+    bool present;
+    char *mode, *match, *check, *migratable, *model, *fallback;
+    struct vp_cpu_feature *feature;
+    size_t feature_count;
+    bool has_topology;
+    struct vp_guest_topology topology; /* omitted parts are 1 */
+};
+
+struct vp_guest_cell {
+    unsigned id;
+    struct vp_cpuset vcpus;
+    uint64_t memory_kib;
+};
+
+struct vp_domain {
+    int id;                   /* -1: not running */
+    char *name;
+    char uuid[VP_UUID_TEXT];  /* lower case; "" where the XML has none */
+    char *title, *os, *type, *arch, *machine, *partition; /* partition: "/machine" where absent */
+    char *named_policy;       /* <virtpin:guest xmlns='urn:virtpin:guest:1' policy=>, or NULL */
+    char *applied_policy;     /* policy= of our mark urn:virtpin:applied:1, or NULL: no mark */
+    struct vp_metadata_element *metadata; /* direct children of <metadata> */
+    size_t metadata_count;
+    uint64_t memory_kib;
+    unsigned vcpus, vcpus_current;  /* maximum; at boot */
+    struct vp_cpuset vcpus_online;  /* from <vcpus>, else 0..current-1 */
+    struct vp_guest_cpu cpu;
+    struct vp_guest_cell *cell;
+    size_t cell_count;
+    unsigned *iothread;             /* ids, ascending; <iothreads>N alone is 1..N */
+    size_t iothread_count;
+    bool placement_auto;            /* <vcpu placement='auto'> (numad) */
+    bool has_vcpu_cpuset;
+    struct vp_cpuset vcpu_cpuset;   /* <vcpu cpuset=> */
+    struct vp_pins pins;            /* vcpupin, emulatorpin, iothreadpin as stated */
+};
+
+/* Parses bytes as one XML document, hardened: no network, no DTD (a DOCTYPE is
+ * refused), no entity expansion, at most VP_XML_MAX bytes, libxml2's depth
+ * limits; NULs and wrong encodings are refused. Nothing is printed. The caller
+ * frees with xmlFreeDoc. VP_INPUT errors name the line. */
+xmlDoc *vp_xml_parse(const char *bytes, size_t length, struct vp_error *err);
+
+/* Reads <domain> at `node` (a <domain> element, e.g. the root). The caller
+ * frees. VP_INPUT errors name the element, what was found and what is legal
+ * (no name, vcpu not 1..8192, uuid not a uuid, bad cpuset...). */
+int vp_domain_read(xmlNode *node, struct vp_domain **domain, struct vp_error *err);
+
+/* Both in one: the root must be <domain>. */
+int vp_domain_parse(const char *bytes, size_t length, struct vp_domain **domain,
+                    struct vp_error *err);
+
+void vp_domain_free(struct vp_domain *domain);
+static inline void vp_domain_cleanup(struct vp_domain **domain)
+{
+    vp_domain_free(*domain);
+}
+static inline void xmlFreeDoc_cleanup(xmlDoc **doc)
+{
+    xmlFreeDoc(*doc);
+}
+
+/* What policy matching looks at; points into `domain`, which must outlive it. */
+void vp_domain_facts(const struct vp_domain *domain, const char *nodename,
+                     struct vp_match_facts *facts);
+
+/* ---- status XML: /run/libvirt/qemu/NAME.xml (<domstatus>), private to
+ * libvirt but stable from 1.0 to 11.3 (src/conf/domain_conf.c,
+ * virDomainObjFormat; src/qemu/qemu_domain.c) ---- */
+struct vp_status_vcpu {
+    unsigned id;
+    pid_t tid;
+};
+struct vp_status {
+    char *state, *reason;   /* "running", "booted" */
+    pid_t pid;              /* 0 if absent */
+    struct vp_status_vcpu *vcpu;
+    size_t vcpu_count;      /* 0 under single-threaded TCG and before the monitor is up */
+    bool job;               /* a job (migration, save, ...) is under way: <job type=> not none */
+    bool migrating;         /* <job async='migration out|in'> */
+    struct vp_domain *domain; /* with libvirt's live pins */
+};
+int vp_status_parse(const char *bytes, size_t length, struct vp_status **status,
+                    struct vp_error *err);
+void vp_status_free(struct vp_status *status);
+static inline void vp_status_cleanup(struct vp_status **status)
+{
+    vp_status_free(*status);
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_REWRITE_H
+#define VP_REWRITE_H
+
+#include <libxml/tree.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "decide/domain.h"
+#include "decide/pins.h"
+#include "decide/policy.h"
+
+struct vp_error;
+
+/* Changing domain XML to a policy. Pure: tree in, tree out. */
+
+enum vp_facet { VP_FACET_CPU, VP_FACET_TOPOLOGY, VP_FACET_PINS };
+const char *vp_facet_word(enum vp_facet facet); /* "cpu", "topology", "pins" */
+
+/* One thing in which the XML differs from the policy. */
+struct vp_change {
+    enum vp_facet facet;
+    char *from;      /* as an operator would say it: "custom/EPYC", "2 sockets x 1 core x 1 thread" */
+    char *to;
+    bool impossible; /* this guest cannot have it; `to` then says why, with the arithmetic */
+};
+struct vp_changes {
+    struct vp_change *item;
+    size_t count;
+};
+void vp_changes_clear(struct vp_changes *changes);
+
+enum vp_rewrite_op { VP_OP_DEFINE, VP_OP_MIGRATE, VP_OP_RESTORE };
+
+/* In what the guest CPU and topology of `domain` miss the policy (empty:
+ * nothing). Under MIGRATE and RESTORE libvirt has expanded host-model to
+ * custom, which then counts as met. 0, or -1 without memory. */
+int vp_guest_cpu_check(const struct vp_domain *domain, const struct vp_policy *policy,
+                       enum vp_rewrite_op op, struct vp_changes *changes);
+
+/* Changes <cpu> (mode, model, topology; what else is there stays: features,
+ * numa, cache) of the <domain> at `root` to the policy. `changes` (cleared
+ * first, the caller clears) gets what was changed and what was impossible and
+ * therefore left. */
+int vp_rewrite_guest_cpu(xmlNode *root, const struct vp_policy *policy, struct vp_changes *changes,
+                         struct vp_error *err);
+
+/* Makes the pins in <cputune> and <vcpu cpuset=> exactly `pins` (vcpupin,
+ * emulatorpin, iothreadpin; other children of cputune stay; vcpu cpuset= and
+ * placement='auto' go, numatune with placement='auto' too), and puts our mark
+ * <virtpin:applied xmlns:virtpin="urn:virtpin:applied:1" policy="P"/> into
+ * <metadata>. Equal already, mark included: *changed false, tree untouched. */
+int vp_rewrite_pins(xmlNode *root, const struct vp_pins *pins, const char *policy, bool *changed,
+                    struct vp_error *err);
+
+/* Takes our mark and, only where the mark is, the pins out again. */
+int vp_rewrite_strip(xmlNode *root, bool *changed, struct vp_error *err);
+
+/* The document as text: without a change the input's very bytes are copied.
+ * *out is the caller's, NUL-terminated, length without the NUL. */
+int vp_xml_print(xmlDoc *doc, bool changed, const char *input, size_t input_length, char **out,
+                 size_t *length, struct vp_error *err);
+
+/* Undoes facets on today's definition: replaces <cpu> resp. pins of `root` by
+ * what `original` has (absent there: removed here). *changed as above. */
+int vp_rewrite_revert(xmlNode *root, xmlNode *original, const enum vp_facet *facets,
+                      size_t facet_count, bool *changed, struct vp_error *err);
+
+#endif
