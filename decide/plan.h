@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_PLAN_H
+#define VP_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "decide/cpuset.h"
+#include "decide/domain.h"
+#include "decide/pins.h"
+#include "decide/place.h"
+#include "decide/policy.h"
+#include "decide/topology.h"
+
+struct vp_error;
+struct vp_findings;
+
+/* policy + domain + topology + bookings -> what should be. Pure. */
+
+/* What one thread should have. A pool want follows the shared pool, which
+ * changes with every booking, and is therefore resolved when it is applied. */
+enum vp_want_kind { VP_WANT_NOTHING, VP_WANT_POOL, VP_WANT_SET };
+struct vp_want {
+    enum vp_role role;
+    unsigned index;
+    enum vp_want_kind kind;
+    struct vp_cpuset cpus; /* VP_WANT_SET */
+};
+
+struct vp_plan {
+    char *policy;
+    char policy_hash[72];
+    enum vp_mode mode;
+    enum vp_placement placement;
+    enum vp_chosen_by chosen_by;
+    /* vCPUs 0..maximum-1, the emulator, I/O threads by id. Workers, vhost
+     * threads and helpers have what the emulator has. */
+    struct vp_want *want;
+    size_t want_count;
+    /* exclusive bookings, disjoint */
+    struct vp_cpuset vcpu_cpus, emulator_cpus, iothread_cpus, idle_cpus;
+    struct vp_cpuset fixed_cpus; /* non-exclusive, placement = fixed */
+    struct vp_cpuset nodes;      /* the kernel's numbers */
+};
+
+void vp_plan_free(struct vp_plan *plan);
+static inline void vp_plan_cleanup(struct vp_plan **plan)
+{
+    vp_plan_free(*plan);
+}
+
+/* A deep copy; NULL without memory. */
+struct vp_plan *vp_plan_copy(const struct vp_plan *plan);
+
+/* Every CPU that the plan books for itself alone. */
+void vp_plan_exclusive(const struct vp_plan *plan, struct vp_cpuset *cpus);
+/* Whether any thread of the plan runs in the shared pool. */
+bool vp_plan_uses_pool(const struct vp_plan *plan);
+const struct vp_want *vp_plan_find(const struct vp_plan *plan, enum vp_role role, unsigned index);
+/* What a thread of that role and index should have: workers, vhost threads
+ * and helpers have the emulator's. NULL: nothing is wanted of it. */
+const struct vp_want *vp_plan_want(const struct vp_plan *plan, enum vp_role role, unsigned index);
+
+/* Wants as CPU sets, the pool filled in; VP_WANT_NOTHING is left out, an empty
+ * pool too. The caller clears *pins. 0, or -1 without memory. */
+int vp_plan_resolve(const struct vp_plan *plan, const struct vp_cpuset *pool, struct vp_pins *pins);
+
+/* The ledger's text for a plan, one line an object; parse accepts what print
+ * writes of this major version (unknown line words are skipped: within a major
+ * only additions). The caller frees. */
+char *vp_plan_print(const struct vp_plan *plan);
+int vp_plan_parse(const char *text, struct vp_plan **plan, struct vp_error *err);
+
+/* ---- planning ---- */
+
+/* Another guest's holdings, as the ledger has them. */
+struct vp_holding {
+    char uuid[VP_UUID_TEXT];
+    char name[128];
+    struct vp_cpuset exclusive;
+    struct vp_cpuset fixed;
+    bool uses_pool;
+    long long held_until_ms; /* a stopped guest whose CPUs are kept; 0 else */
+};
+
+struct vp_plan_input {
+    const struct vp_policy_set *set;
+    const struct vp_policy *policy;
+    enum vp_chosen_by chosen_by;
+    const struct vp_domain *domain;
+    const struct vp_topology *topology;
+    struct vp_cpuset allowed;           /* what the guest's partition may use; empty: all online */
+    const struct vp_holding *holding;   /* others'; the guest's own is skipped by uuid */
+    size_t holding_count;
+    /* CPUs of its own that the guest should keep if they still satisfy the
+     * policy (adoption): vCPU i's in keep[i], -1 unknown; NULL: none */
+    const int *keep;
+};
+
+enum vp_plan_result { VP_PLAN_OK, VP_PLAN_REFUSED, VP_PLAN_FAILED };
+
+/* OK: *plan is the caller's; findings (may be NULL) may gain warnings (fell
+ * back to shared, a key that this host cannot honour, fixed guests overlap).
+ * REFUSED: *err holds the sentence, *answer (may be NULL) the placer's limit.
+ * FAILED: without memory. */
+enum vp_plan_result vp_plan_make(const struct vp_plan_input *input, struct vp_plan **plan,
+                                 struct vp_place_answer *answer, struct vp_findings *findings,
+                                 struct vp_error *err);
+
+/* The shared pool of a host under these holdings: [host] shared, less what is
+ * booked exclusively, reserved or isolated. May be empty. */
+void vp_pool(const struct vp_host_conf *host, const struct vp_topology *topology,
+             const struct vp_holding *holding, size_t holding_count, struct vp_cpuset *pool);
+
+/* CPUs that [host] dedicated allows, before bookings. */
+void vp_dedicable(const struct vp_host_conf *host, const struct vp_topology *topology,
+                  struct vp_cpuset *cpus);
+
+#endif
