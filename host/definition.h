@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_DEFINITION_H
+#define VP_DEFINITION_H
+
+#include <libvirt/libvirt.h>
+#include <stdbool.h>
+
+#include "decide/finding.h"
+#include "decide/policy.h"
+#include "decide/rewrite.h"
+
+struct vp_engine;
+struct vp_error;
+
+/* Rewriting persistent definitions to the policy, keeping what was replaced,
+ * and putting it back. For enforcer and ctl. */
+
+enum vp_definition_result {
+    VP_DEFINITION_SAME,      /* already as the policy wants, or no policy applies */
+    VP_DEFINITION_WRITTEN,
+    VP_DEFINITION_IMPOSSIBLE,/* the guest or this host cannot have it: findings say why */
+    VP_DEFINITION_CONTESTED, /* another tool changed it back meanwhile */
+    VP_DEFINITION_FAILED,
+};
+
+/* Reads the definition INACTIVE|SECURE, rewrites it by the policy that applies,
+ * keeps the original in STATE-DIR/definitions/UUID.FACET.xml (0600, written
+ * before the define), defines, reads back. If the read-back shows that the
+ * define added a domain that the user had undefined meanwhile, it is undefined
+ * again (nvram, tpm, checkpoints and managed save kept) and SAME is returned.
+ * `dry_run`: everything but the writing. changes (may be NULL; the caller
+ * clears) gets what differs. Transient domains: SAME. Before defining, a
+ * CPU that libvirt's domain capabilities call unusable on this host is
+ * IMPOSSIBLE, with the usable alternatives in findings. */
+enum vp_definition_result vp_definition_rewrite(struct vp_engine *engine, virDomainPtr domain,
+                                                bool dry_run, struct vp_changes *changes,
+                                                struct vp_findings *findings,
+                                                struct vp_error *err);
+
+/* Puts back what stood there before us: today's definition with our facets as
+ * the kept original has them; byte-identical where nothing else changed.
+ * *reverted false: nothing of ours is kept. The kept files go, and a mark is
+ * left (STATE-DIR/definitions/UUID.reverted, with the hash of the definition)
+ * so that the enforcer does not rewrite this very definition again until
+ * somebody redefines it or its policy changes. */
+int vp_definition_revert(struct vp_engine *engine, virDomainPtr domain, bool *reverted,
+                         struct vp_error *err);
+
+/* The guest's domain capabilities say that this host can run the CPU of the
+ * policy: 1 yes, 0 no (why, 256 bytes), -1 unknown (error). Answers are kept
+ * in RUN-DIR/domcaps/ by emulator, arch, machine and virt type. */
+int vp_domcaps_usable(struct vp_engine *engine, virConnectPtr connection,
+                      const struct vp_domain *domain, const struct vp_policy *policy, char *why,
+                      struct vp_error *err);
+
+#endif

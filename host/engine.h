@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_ENGINE_H
+#define VP_ENGINE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "decide/domain.h"
+#include "decide/finding.h"
+#include "decide/plan.h"
+#include "decide/policy.h"
+#include "decide/topology.h"
+#include "host/cgroup.h"
+#include "host/conf.h"
+#include "host/ledger.h"
+#include "host/pin.h"
+
+struct vp_error;
+
+/* Decisions on this host, the same for hook, enforcer and ctl: bookings and
+ * policy give the plan, the plan is applied. Links no libvirt. */
+struct vp_engine {
+    struct vp_conf_where where;
+    struct vp_policy_set *set;     /* owned */
+    bool stale;                    /* the files are broken: set is the last good one */
+    struct vp_findings findings;   /* of loading */
+    struct vp_topology *topology;  /* owned */
+    struct vp_cgroups cgroups;
+    struct vp_ledger *ledger;      /* owned; NULL until vp_engine_ledger */
+    bool rebuilt;                  /* the ledger was missing or broken: adopt what runs */
+    char nodename[256];
+    char status_dir[PATH_MAX];     /* libvirt's status files */
+    unsigned lock_ms;              /* how long a decision waits for the ledger */
+};
+
+/* Loads policies (in force), topology (cached; or `spec` as vp_discover has
+ * it) and the cgroup layout. vp_engine_close is legal after a failure. */
+int vp_engine_open(struct vp_engine *engine, const struct vp_conf_where *where, const char *spec,
+                   struct vp_error *err);
+int vp_engine_ledger(struct vp_engine *engine, bool may_create, struct vp_error *err);
+void vp_engine_close(struct vp_engine *engine);
+static inline void vp_engine_cleanup(struct vp_engine *engine)
+{
+    vp_engine_close(engine);
+}
+
+/* Milliseconds since 1970. */
+int64_t vp_now_ms(void);
+
+/* Which policy a domain has on this host. */
+void vp_engine_choose(const struct vp_engine *engine, const struct vp_domain *domain,
+                      struct vp_choice *choice);
+
+/* The holdings of all guests in the ledger; *holding is the caller's. */
+int vp_engine_holdings(struct vp_engine *engine, struct vp_holding **holding, size_t *count,
+                       struct vp_error *err);
+/* Today's shared pool. */
+int vp_engine_pool(struct vp_engine *engine, struct vp_cpuset *pool, struct vp_error *err);
+
+/* Plans without booking anything (explain, plan, rewrite). */
+enum vp_plan_result vp_engine_would(struct vp_engine *engine, const struct vp_domain *domain,
+                                    const struct vp_choice *choice, struct vp_plan **plan,
+                                    struct vp_place_answer *answer, struct vp_findings *findings,
+                                    struct vp_error *err);
+
+/* Who asks for a lease. */
+struct vp_asker {
+    const char *operation; /* "prepare", "migrate", "restore" */
+    pid_t daemon_pid;
+};
+
+/* Plans and books in one transaction; a running guest's confirmed booking is
+ * never replaced. *plan (the caller's, may come back NULL under mode off) is
+ * what was booked, or under audit what would be. REFUSED: *err. */
+enum vp_plan_result vp_engine_book(struct vp_engine *engine, const struct vp_domain *domain,
+                                   const struct vp_choice *choice, const struct vp_asker *asker,
+                                   struct vp_plan **plan, struct vp_findings *findings,
+                                   struct vp_error *err);
+
+/* started: the lease (or, without one, a decision made now by adoption) becomes
+ * a running booking of process `pid`. */
+int vp_engine_confirm(struct vp_engine *engine, const struct vp_domain *domain, pid_t pid,
+                      struct vp_error *err);
+
+/* The guest has stopped: frees its CPUs, or keeps them for hold_ms. A row whose
+ * pid is another, still living process is left alone. */
+int vp_engine_free(struct vp_engine *engine, const char *uuid, int64_t hold_ms,
+                   struct vp_error *err);
+
+/* Puts a running guest's plan in force and reads it back; repeats when the
+ * ledger's gen rose meanwhile. Under audit nothing is written. *report may be
+ * NULL. VP_GONE if the guest has ended. */
+int vp_engine_apply(struct vp_engine *engine, const char *uuid, bool always,
+                    struct vp_pin_report *report, struct vp_error *err);
+
+/* Applies to every running guest of the ledger that uses the shared pool (but
+ * `except`, may be NULL): after bookings changed. Goes on after a guest's
+ * failure; the first error is returned. */
+int vp_engine_apply_pool(struct vp_engine *engine, const char *except, struct vp_error *err);
+
+/* Takes a running guest, known by its status file, into the ledger if it is
+ * not there: keeps the pins that it has if they satisfy the policy and are
+ * free (libvirt's first, then the threads' masks), else places it anew if that
+ * takes no CPU from anybody, else notes it as unplaced. *adopted may be NULL.
+ * Nothing is applied. */
+int vp_engine_adopt(struct vp_engine *engine, const char *name, bool *adopted,
+                    struct vp_error *err);
+/* Adopts all in order of process start, and frees rows whose process is dead
+ * and leases that have ended. `changed` (may be NULL) is true if bookings did. */
+int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error *err);
+
+/* Policies changed: a running guest's new plan replaces the old if it takes no
+ * CPU from anybody, else pending says why not. *changed true if it did. */
+int vp_engine_replan(struct vp_engine *engine, const char *uuid, bool *changed,
+                     struct vp_error *err);
+
+/* Whether libvirt has snapshots of the guest (files below
+ * /var/lib/libvirt/qemu/snapshot/NAME). */
+bool vp_guest_has_snapshots(const char *name);
+
+#endif

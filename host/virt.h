@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_VIRT_H
+#define VP_VIRT_H
+
+#include <libvirt/libvirt.h>
+#include <stdbool.h>
+
+#include "decide/pins.h"
+
+struct vp_error;
+
+/* The libvirt side, for enforcer and ctl only: never linked into the hook. */
+
+static inline void virConnectPtr_cleanup(virConnectPtr *connection)
+{
+    if (*connection)
+        virConnectClose(*connection);
+}
+static inline void virDomainPtr_cleanup(virDomainPtr *domain)
+{
+    if (*domain)
+        virDomainFree(*domain);
+}
+
+/* Opens `uri` with keep-alive (5 s, 3 times); libvirt's own error printing is
+ * silenced process-wide. The caller closes. */
+virConnectPtr vp_virt_open(const char *uri, struct vp_error *err);
+
+/* Fills *err from libvirt's last error: "CONTEXT: its message". VP_GONE for
+ * VIR_ERR_NO_DOMAIN, VP_HOST else. Returns -1. */
+int vp_virt_fail(struct vp_error *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* By name, uuid or id, as virsh does. The caller frees the domain. */
+virDomainPtr vp_virt_domain(virConnectPtr connection, const char *name, struct vp_error *err);
+
+/* Sets libvirt's live pins to `pins` where they differ from `known` (from the
+ * status file or live XML); *told counts the calls made. Marks the live
+ * definition with our metadata (urn:virtpin:applied:1, policy). */
+int vp_virt_tell_pins(virDomainPtr domain, const struct vp_pins *pins, const struct vp_pins *known,
+                      const char *policy, unsigned *told, struct vp_error *err);
+
+#endif
