@@ -18,13 +18,15 @@ struct vp_findings;
 /* policy + domain + topology + bookings -> what should be. Pure. */
 
 /* What one thread should have. A pool want follows the shared pool, which
- * changes with every booking, and is therefore resolved when it is applied. */
+ * changes with every booking, and is therefore resolved when it is applied;
+ * its `cpus`, if not empty, are the part of the pool to keep to while that
+ * part is not empty (placement = shared with numa = single). */
 enum vp_want_kind { VP_WANT_NOTHING, VP_WANT_POOL, VP_WANT_SET };
 struct vp_want {
     enum vp_role role;
     unsigned index;
     enum vp_want_kind kind;
-    struct vp_cpuset cpus; /* VP_WANT_SET */
+    struct vp_cpuset cpus;
 };
 
 struct vp_plan {
@@ -39,7 +41,7 @@ struct vp_plan {
     size_t want_count;
     /* exclusive bookings, disjoint */
     struct vp_cpuset vcpu_cpus, emulator_cpus, iothread_cpus, idle_cpus;
-    struct vp_cpuset fixed_cpus; /* non-exclusive, placement = fixed */
+    struct vp_cpuset fixed_cpus; /* non-exclusive: placement = fixed, emulator = CPULIST */
     struct vp_cpuset nodes;      /* the kernel's numbers */
 };
 
@@ -92,9 +94,12 @@ struct vp_plan_input {
     struct vp_cpuset allowed;           /* what the guest's partition may use; empty: all online */
     const struct vp_holding *holding;   /* others'; the guest's own is skipped by uuid */
     size_t holding_count;
-    /* CPUs of its own that the guest should keep if they still satisfy the
-     * policy (adoption): vCPU i's in keep[i], -1 unknown; NULL: none */
+    /* CPUs that a dedicated guest has already and should keep if they are free
+     * for it and satisfy the policy (adoption, a revert's second start): the
+     * vCPUs', then the emulator's, then the I/O threads' in order; -1 unknown.
+     * NULL: none. keep_only: refused rather than placed elsewhere. */
     const int *keep;
+    bool keep_only;
 };
 
 enum vp_plan_result { VP_PLAN_OK, VP_PLAN_REFUSED, VP_PLAN_FAILED };

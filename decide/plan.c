@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "decide/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void vp_plan_free(struct vp_plan *plan)
+{
+    if (!plan)
+        return;
+    free(plan->policy);
+    free(plan->want);
+    free(plan);
+}
+
+struct vp_plan *vp_plan_copy(const struct vp_plan *plan)
+{
+    struct vp_plan *copy = malloc(sizeof(*copy));
+
+    if (!copy)
+        return NULL;
+    *copy = *plan;
+    copy->policy = plan->policy ? strdup(plan->policy) : NULL;
+    copy->want = malloc((plan->want_count + 1) * sizeof(*copy->want));
+    if (!copy->want || (plan->policy && !copy->policy)) {
+        vp_plan_free(copy);
+        return NULL;
+    }
+    if (plan->want_count > 0)
+        memcpy(copy->want, plan->want, plan->want_count * sizeof(*copy->want));
+    return copy;
+}
+
+void vp_plan_exclusive(const struct vp_plan *plan, struct vp_cpuset *cpus)
+{
+    *cpus = plan->vcpu_cpus;
+    vp_cpuset_or(cpus, &plan->emulator_cpus);
+    vp_cpuset_or(cpus, &plan->iothread_cpus);
+    vp_cpuset_or(cpus, &plan->idle_cpus);
+}
+
+bool vp_plan_uses_pool(const struct vp_plan *plan)
+{
+    for (size_t i = 0; i < plan->want_count; i++)
+        if (plan->want[i].kind == VP_WANT_POOL)
+            return true;
+    return false;
+}
+
+const struct vp_want *vp_plan_find(const struct vp_plan *plan, enum vp_role role, unsigned index)
+{
+    for (size_t i = 0; i < plan->want_count; i++)
+        if (plan->want[i].role == role && plan->want[i].index == index)
+            return &plan->want[i];
+    return NULL;
+}
+
+const struct vp_want *vp_plan_want(const struct vp_plan *plan, enum vp_role role, unsigned index)
+{
+    switch (role) {
+    case VP_ROLE_VCPU:
+    case VP_ROLE_IOTHREAD:
+        return vp_plan_find(plan, role, index);
+    case VP_ROLE_EMULATOR:
+    case VP_ROLE_VHOST:
+    case VP_ROLE_WORKER:
+    case VP_ROLE_HELPER:
+        break;
+    }
+    return vp_plan_find(plan, VP_ROLE_EMULATOR, 0);
+}
+
+static void resolve_pool(const struct vp_want *want, const struct vp_cpuset *pool,
+                         struct vp_cpuset *cpus)
+{
+    *cpus = *pool;
+    if (vp_cpuset_meets(&want->cpus, pool))
+        vp_cpuset_and(cpus, &want->cpus);
+}
+
+int vp_plan_resolve(const struct vp_plan *plan, const struct vp_cpuset *pool, struct vp_pins *pins)
+{
+    for (size_t i = 0; i < plan->want_count; i++) {
+        const struct vp_want *want = &plan->want[i];
+        struct vp_cpuset cpus;
+
+        if (want->kind == VP_WANT_NOTHING)
+            continue;
+        if (want->kind == VP_WANT_POOL)
+            resolve_pool(want, pool, &cpus);
+        else
+            cpus = want->cpus;
+        if (vp_cpuset_empty(&cpus))
+            continue;
+        if (vp_pins_add(pins, want->role, want->index, &cpus) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The core of the lowest CPU that is neither reserved nor isolated. */
+static void lowest_core(const struct vp_host_conf *host, const struct vp_topology *topology,
+                        struct vp_cpuset *core)
+{
+    struct vp_cpuset open = topology->online;
+    const struct vp_pu *pu;
+
+    *core = (struct vp_cpuset){0};
+    vp_cpuset_minus(&open, &host->reserved);
+    vp_cpuset_minus(&open, &topology->isolated);
+    pu = vp_topology_pu(topology, vp_cpuset_next(&open, -1));
+    if (pu)
+        *core = topology->core[pu->core];
+}
+
+void vp_dedicable(const struct vp_host_conf *host, const struct vp_topology *topology,
+                  struct vp_cpuset *cpus)
+{
+    *cpus = topology->online;
+    if (host->dedicated.kind == VP_CPUS_LIST)
+        vp_cpuset_and(cpus, &host->dedicated.list);
+    if (host->dedicated.kind == VP_CPUS_AUTO) {
+        struct vp_cpuset core;
+
+        lowest_core(host, topology, &core);
+        vp_cpuset_minus(cpus, &core);
+    }
+    vp_cpuset_minus(cpus, &host->reserved);
+    if (host->isolated_avoid)
+        vp_cpuset_minus(cpus, &topology->isolated);
+}
+
+void vp_pool(const struct vp_host_conf *host, const struct vp_topology *topology,
+             const struct vp_holding *holding, size_t holding_count, struct vp_cpuset *pool)
+{
+    *pool = topology->online;
+    if (host->shared.kind == VP_CPUS_LIST)
+        vp_cpuset_and(pool, &host->shared.list);
+    vp_cpuset_minus(pool, &host->reserved);
+    vp_cpuset_minus(pool, &topology->isolated);
+    for (size_t i = 0; i < holding_count; i++)
+        vp_cpuset_minus(pool, &holding[i].exclusive);
+}

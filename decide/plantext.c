@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A plan as the ledger keeps it: lines that an operator can read with sqlite3. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "decide/cleanup.h"
+#include "decide/error.h"
+#include "decide/plan.h"
+
+#define FIRST_LINE "virtpin plan 1"
+
+static const char *const by_word[] = {"none", "match", "metadata"};
+static const char *const want_word[] = {"nothing", "pool", "set"};
+
+static void print_set(FILE *out, const char *word, const struct vp_cpuset *set)
+{
+    char text[VP_CPUSET_TEXT];
+
+    if (vp_cpuset_empty(set))
+        return;
+    vp_cpuset_print(set, text, sizeof(text));
+    fprintf(out, "%s %s\n", word, text);
+}
+
+static void print_want(FILE *out, const struct vp_want *want)
+{
+    char text[VP_CPUSET_TEXT];
+
+    vp_cpuset_print(&want->cpus, text, sizeof(text));
+    fprintf(out, "want %s %u %s%s%s\n", vp_role_word(want->role), want->index,
+            want_word[want->kind], text[0] != '\0' ? " " : "", text);
+}
+
+char *vp_plan_print(const struct vp_plan *plan)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    if (!out)
+        return NULL;
+    fprintf(out, FIRST_LINE "\npolicy %s\nhash %s\nmode %s\nplacement %s\nby %s\n",
+            plan->policy ? plan->policy : "-", plan->policy_hash[0] ? plan->policy_hash : "-",
+            vp_mode_word(plan->mode), vp_placement_word(plan->placement),
+            by_word[plan->chosen_by]);
+    for (size_t i = 0; i < plan->want_count; i++)
+        print_want(out, &plan->want[i]);
+    print_set(out, "vcpu", &plan->vcpu_cpus);
+    print_set(out, "emulator", &plan->emulator_cpus);
+    print_set(out, "iothread", &plan->iothread_cpus);
+    print_set(out, "idle", &plan->idle_cpus);
+    print_set(out, "fixed", &plan->fixed_cpus);
+    print_set(out, "nodes", &plan->nodes);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static int bad(struct vp_error *err, const char *line)
+{
+    return vp_fail(err, VP_INPUT, "the ledger's plan has the line \"%.100s\"", line);
+}
+
+static int parse_role(const char *word, enum vp_role *role)
+{
+    for (int i = VP_ROLE_VCPU; i <= VP_ROLE_HELPER; i++)
+        if (strcmp(word, vp_role_word((enum vp_role)i)) == 0) {
+            *role = (enum vp_role)i;
+            return 0;
+        }
+    return -1;
+}
+
+static int parse_want(struct vp_plan *plan, char *rest, const char *line, struct vp_error *err)
+{
+    char role[16], kind[16];
+    int at = 0;
+    struct vp_want want = {0};
+    struct vp_want *grown;
+
+    if (sscanf(rest, "%15s %u %15s%n", role, &want.index, kind, &at) != 3 ||
+        parse_role(role, &want.role) < 0)
+        return bad(err, line);
+    for (want.kind = VP_WANT_NOTHING; strcmp(kind, want_word[want.kind]) != 0; want.kind++)
+        if (want.kind == VP_WANT_SET)
+            return bad(err, line);
+    if (rest[at] == ' ' && vp_cpuset_parse(&want.cpus, rest + at + 1, err) < 0)
+        return -1;
+    /* grown by the power of two: plans have up to thousands of vCPUs */
+    if ((plan->want_count & (plan->want_count - 1)) == 0) {
+        size_t room = plan->want_count == 0 ? 1 : plan->want_count * 2;
+
+        grown = realloc(plan->want, room * sizeof(*grown));
+        if (!grown)
+            return vp_fail(err, VP_HOST, "out of memory");
+        plan->want = grown;
+    }
+    plan->want[plan->want_count++] = want;
+    return 0;
+}
+
+static int parse_words(struct vp_plan *plan, const char *word, const char *rest, const char *line,
+                       struct vp_error *err)
+{
+    if (strcmp(word, "policy") == 0) {
+        free(plan->policy);
+        plan->policy = strdup(rest);
+        return plan->policy ? 0 : vp_fail(err, VP_HOST, "out of memory");
+    }
+    if (strcmp(word, "hash") == 0) {
+        if (strcmp(rest, "-") != 0)
+            snprintf(plan->policy_hash, sizeof(plan->policy_hash), "%s", rest);
+        return 0;
+    }
+    if (strcmp(word, "mode") == 0) {
+        for (int i = VP_MODE_AUDIT; i <= VP_MODE_OFF; i++)
+            if (strcmp(rest, vp_mode_word((enum vp_mode)i)) == 0) {
+                plan->mode = (enum vp_mode)i;
+                return 0;
+            }
+        return bad(err, line);
+    }
+    if (strcmp(word, "placement") == 0) {
+        for (int i = VP_PLACE_NONE; i <= VP_PLACE_FIXED; i++)
+            if (strcmp(rest, vp_placement_word((enum vp_placement)i)) == 0) {
+                plan->placement = (enum vp_placement)i;
+                return 0;
+            }
+        return bad(err, line);
+    }
+    if (strcmp(word, "by") == 0) {
+        for (int i = VP_CHOSEN_NONE; i <= VP_CHOSEN_METADATA; i++)
+            if (strcmp(rest, by_word[i]) == 0) {
+                plan->chosen_by = (enum vp_chosen_by)i;
+                return 0;
+            }
+        return bad(err, line);
+    }
+    return 1; /* not one of these */
+}
+
+static struct vp_cpuset *set_of(struct vp_plan *plan, const char *word)
+{
+    if (strcmp(word, "vcpu") == 0)
+        return &plan->vcpu_cpus;
+    if (strcmp(word, "emulator") == 0)
+        return &plan->emulator_cpus;
+    if (strcmp(word, "iothread") == 0)
+        return &plan->iothread_cpus;
+    if (strcmp(word, "idle") == 0)
+        return &plan->idle_cpus;
+    if (strcmp(word, "fixed") == 0)
+        return &plan->fixed_cpus;
+    if (strcmp(word, "nodes") == 0)
+        return &plan->nodes;
+    return NULL;
+}
+
+static int parse_line(struct vp_plan *plan, char *line, struct vp_error *err)
+{
+    char *rest = strchr(line, ' ');
+    struct vp_cpuset *set;
+    int result;
+
+    if (!rest)
+        return bad(err, line);
+    *rest++ = '\0';
+    if (strcmp(line, "want") == 0)
+        return parse_want(plan, rest, line, err);
+    result = parse_words(plan, line, rest, line, err);
+    if (result <= 0)
+        return result;
+    set = set_of(plan, line);
+    return set ? vp_cpuset_parse(set, rest, err) : 0;
+}
+
+int vp_plan_parse(const char *text, struct vp_plan **plan, struct vp_error *err)
+{
+    VP_AUTO(free) char *copy = strdup(text);
+    VP_AUTO(vp_plan) struct vp_plan *draft = calloc(1, sizeof(*draft));
+    char *save = NULL;
+    char *line;
+
+    if (!copy || !draft)
+        return vp_fail(err, VP_HOST, "out of memory");
+    line = strtok_r(copy, "\n", &save);
+    if (!line || strcmp(line, FIRST_LINE) != 0)
+        return bad(err, line ? line : "");
+    while ((line = strtok_r(NULL, "\n", &save)))
+        if (parse_line(draft, line, err) < 0)
+            return -1;
+    if (!draft->policy)
+        return vp_fail(err, VP_INPUT, "the ledger's plan names no policy");
+    *plan = VP_STEAL(draft);
+    return 0;
+}
