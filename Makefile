@@ -1,5 +1,6 @@
 # virtpin: `make` builds build/virtpin, build/virtpind, build/virtpin-hook.
-# Variables: PREFIX, DESTDIR, CC, CFLAGS, BUILD (the build directory), V=1.
+# Targets: all, install, uninstall, check (unit, fuzz, rig), demo, bench, lint, asan, clean.
+# Variables: PREFIX, DESTDIR, CC, CFLAGS, BUILD (the build directory), FUZZ_SECONDS, V=1.
 
 PREFIX      ?= /usr
 SBINDIR     ?= $(PREFIX)/sbin
@@ -44,7 +45,7 @@ ENFORCER_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard enforcer/*.c))
 CTL_OBJ      := $(patsubst %.c,$(BUILD)/%.o,$(wildcard ctl/*.c))
 ARCHIVES     := $(BUILD)/libhost.a $(BUILD)/libdecide.a
 
-.PHONY: all clean
+.PHONY: all clean install uninstall
 all: $(BUILD)/virtpin $(BUILD)/virtpind $(BUILD)/virtpin-hook $(BUILD)/virtpin-hook-worker
 
 $(BUILD)/version.h: FORCE
@@ -77,10 +78,55 @@ $(BUILD)/virtpin-hook-worker: $(WORKER_OBJ) $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(WORKER_OBJ) $(ARCHIVES) $(LIBS_WORKER)
 
-# Static and without any library, so that no missing library can make it fail.
+# Static and without any library, so that no missing library can make it fail; the sanitizers'
+# run-time is one.
+$(BUILD)/hook/launcher.o: ALL_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS))
 $(BUILD)/virtpin-hook: $(BUILD)/hook/launcher.o
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -static -o $@ $<
+	$(Q)$(CC) $(filter-out -fsanitize=%,$(LDFLAGS)) -static -o $@ $<
+
+# With another PREFIX the hook is a copy: libvirtd's AppArmor profile denies a link that ends
+# outside /usr/sbin. An existing virtpin.conf is the operator's and stays.
+D := $(DESTDIR)
+UNITS    := $(wildcard systemd/*.service systemd/*.socket systemd/*.timer systemd/*.path)
+TMPFILES := $(wildcard systemd/*.conf)
+EXAMPLES := $(wildcard conf/examples/*.conf)
+MANPAGES := $(wildcard man/*.[1-8])
+install: all
+	$(Q)install -d $(D)$(SBINDIR) $(D)$(BINDIR) $(D)$(LIBEXECDIR) $(D)$(DATADIR)/examples \
+	    $(D)$(HOOKDIR)/qemu.d $(D)$(SYSCONFDIR)/virtpin/policy.d $(D)$(PREFIX)/lib/virtpin/policy.d
+	$(Q)install -m 755 $(BUILD)/virtpin-hook $(BUILD)/virtpind $(D)$(SBINDIR)/
+	$(Q)install -m 755 $(BUILD)/virtpin $(D)$(BINDIR)/
+	$(Q)install -m 755 $(BUILD)/virtpin-hook-worker $(D)$(LIBEXECDIR)/
+ifeq ($(PREFIX),/usr)
+	$(Q)ln -sf $(SBINDIR)/virtpin-hook $(D)$(HOOKDIR)/qemu.d/50-virtpin
+else
+	$(Q)install -m 755 $(BUILD)/virtpin-hook $(D)$(HOOKDIR)/qemu.d/50-virtpin
+endif
+	$(Q)[ -e $(D)$(SYSCONFDIR)/virtpin/virtpin.conf ] || [ ! -e conf/virtpin.conf ] || \
+	    install -m 644 conf/virtpin.conf $(D)$(SYSCONFDIR)/virtpin/
+	$(Q)for f in $(EXAMPLES); do install -m 644 $$f $(D)$(DATADIR)/examples/ || exit 1; done
+	$(Q)for f in $(UNITS); do install -d $(D)$(UNITDIR) && \
+	    sed 's,/usr/sbin/virtpin,$(SBINDIR)/virtpin,g; s,/usr/bin/virtpin,$(BINDIR)/virtpin,g' \
+	    $$f >$(D)$(UNITDIR)/$${f##*/} && chmod 644 $(D)$(UNITDIR)/$${f##*/} || exit 1; done
+	$(Q)for f in $(TMPFILES); do \
+	    install -D -m 644 $$f $(D)$(PREFIX)/lib/tmpfiles.d/$${f##*/} || exit 1; done
+	$(Q)for f in $(MANPAGES); do \
+	    install -D -m 644 $$f $(D)$(MANDIR)/man$${f##*.}/$${f##*/} || exit 1; done
+
+# Policies and a changed virtpin.conf are the operator's and stay.
+uninstall:
+	$(Q)rm -f $(D)$(HOOKDIR)/qemu.d/50-virtpin $(D)$(SBINDIR)/virtpin-hook $(D)$(SBINDIR)/virtpind \
+	    $(D)$(BINDIR)/virtpin $(D)$(LIBEXECDIR)/virtpin-hook-worker \
+	    $(addprefix $(D)$(DATADIR)/,$(EXAMPLES:conf/%=%)) \
+	    $(addprefix $(D)$(UNITDIR)/,$(notdir $(UNITS))) \
+	    $(addprefix $(D)$(PREFIX)/lib/tmpfiles.d/,$(notdir $(TMPFILES))) \
+	    $(foreach m,$(MANPAGES),$(D)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
+	$(Q)cmp -s conf/virtpin.conf $(D)$(SYSCONFDIR)/virtpin/virtpin.conf && \
+	    rm -f $(D)$(SYSCONFDIR)/virtpin/virtpin.conf || :
+	$(Q)rmdir $(D)$(LIBEXECDIR) $(D)$(DATADIR)/examples $(D)$(DATADIR) \
+	    $(D)$(PREFIX)/lib/virtpin/policy.d $(D)$(PREFIX)/lib/virtpin \
+	    $(D)$(SYSCONFDIR)/virtpin/policy.d $(D)$(SYSCONFDIR)/virtpin 2>/dev/null || :
 
 clean:
 	rm -rf $(BUILD)

@@ -1,3 +1,4 @@
+# Tests, demo, lint and sanitizer builds.
 # Unit tests: each tests/unit/test_NAME.c is a program of its own.
 # Fuzz targets: each tests/fuzz/fuzz_NAME.c exports LLVMFuzzerTestOneInput.
 
@@ -9,8 +10,50 @@ $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(ARCHIVES) $(UNIT_LIBS) $(LIBS_FULL)
 
-.PRECIOUS: $(BUILD)/tests/unit/test_%.o
+.PRECIOUS: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/fuzz/fuzz_%.o
 
-.PHONY: unit fuzz
-unit: $(UNIT)
+$(BUILD)/tests/rig/logsink: $(BUILD)/tests/rig/logsink.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $<
+
+.PHONY: unit unit-programs fuzz fuzzers fuzz-programs rig check demo bench lint asan
+unit-programs: $(UNIT)
+unit: unit-programs
 	@tests/run-unit $(BUILD)
+
+# Coverage instrumentation in everything that a target reaches, so a build of its own.
+FUZZ_CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+               -fno-sanitize-recover=undefined
+fuzzers:
+	@+$(MAKE) BUILD=$(BUILD)/fuzz CC=clang CFLAGS='$(FUZZ_CFLAGS)' LDFLAGS= fuzz-programs
+fuzz-programs: $(FUZZ)
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(ARCHIVES)
+	$(call say,LD,$@)
+	$(Q)$(CC) -Wl,--as-needed -fsanitize=fuzzer,address,undefined -o $@ $< $(ARCHIVES) $(LIBS_FULL)
+fuzz:
+	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run-fuzz
+
+rig: all $(BUILD)/tests/rig/logsink
+	@BUILD=$(BUILD) tests/run-rig
+
+check: all unit-programs $(BUILD)/tests/rig/logsink
+	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run
+
+demo: all $(BUILD)/tests/rig/logsink
+	@BUILD=$(BUILD) tests/rig/demo.sh
+
+bench: all
+	@BUILD=$(BUILD) tests/bench/run
+
+# The unit tests under AddressSanitizer and UBSan; BUILD=build-asan also serves the rig.
+ASAN_CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+               -fno-sanitize-recover=undefined
+asan:
+	@+$(MAKE) BUILD=build-asan CFLAGS='$(ASAN_CFLAGS)' LDFLAGS=-fsanitize=address,undefined \
+	    all unit
+
+lint:
+	@BUILD=$(BUILD) tests/run-lint
+.PHONY: print-flags
+print-flags:
+	@echo "$(filter-out -MMD -MP,$(ALL_CFLAGS))"
