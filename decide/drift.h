@@ -23,6 +23,7 @@ struct vp_seen {
     struct vp_cpuset effective; /* what the kernel makes of it, ancestors included */
     struct vp_cpuset affinity;  /* sched_getaffinity */
     char group[512];            /* the group's directory, "" if unknown */
+    bool astray;                /* it is in another group than libvirt's for its role */
 };
 
 enum vp_drift_kind {
@@ -57,13 +58,22 @@ struct vp_diffs {
 };
 void vp_diffs_clear(struct vp_diffs *diffs);
 
+/* What is wanted of a thread: its own pin; for workers, vhost threads and
+ * helpers the emulator's, except in the group of a vCPU or an I/O thread, of
+ * which they have that one's pin: a thread pool's worker is born in its I/O
+ * thread's group, and no mask reaches beyond a group's cpuset. `group` is the
+ * last part of the group's path or all of it, "" if unknown. NULL: nothing. */
+const struct vp_pin *vp_drift_wanted(const struct vp_pins *wanted, enum vp_role role,
+                                     unsigned index, const char *group);
+
 /* Compares one guest. Roles without an own pin in `wanted` (workers, vhost,
  * helpers) are compared with the emulator's pin; threads of which nothing is
  * wanted are skipped. At most one difference a thread and kind:
  * cpuset: the group's own file differs (v2 unset counts as different unless
  * effective equals wanted); cpuset-above: the file is right but effective is
  * narrower; affinity: the thread's mask is not wanted & online, unless
- * cpuset-above already explains it; missing: a wanted emulator thread that is
+ * cpuset-above already explains it; partition: the thread is astray, then its
+ * group's files are not judged; missing: a wanted emulator thread that is
  * not there (vCPUs and I/O threads that are not plugged are not missing).
  * Offline CPUs in `wanted` are no difference. 0, or -1 without memory. */
 int vp_drift_compare(const struct vp_pins *wanted, const struct vp_seen *seen, size_t seen_count,
