@@ -30,6 +30,7 @@ struct vp_cpu_feature {
 struct vp_guest_cpu {
     bool present;
     char *mode, *match, *check, *migratable, *model, *fallback;
+    char *cache; /* <cache mode=> */
     struct vp_cpu_feature *feature;
     size_t feature_count;
     bool has_topology;

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "decide/pins.h"
+
+#include <stdlib.h>
+
+const char *vp_role_word(enum vp_role role)
+{
+    switch (role) {
+    case VP_ROLE_VCPU:
+        return "vcpu";
+    case VP_ROLE_EMULATOR:
+        return "emulator";
+    case VP_ROLE_IOTHREAD:
+        return "iothread";
+    case VP_ROLE_VHOST:
+        return "vhost";
+    case VP_ROLE_WORKER:
+        return "worker";
+    case VP_ROLE_HELPER:
+        break;
+    }
+    return "helper";
+}
+
+int vp_pins_add(struct vp_pins *pins, enum vp_role role, unsigned index,
+                const struct vp_cpuset *cpus)
+{
+    /* Room grows at every power of two, so that the list needs no capacity field. */
+    if ((pins->count & (pins->count - 1)) == 0) {
+        size_t room = pins->count > 0 ? pins->count * 2 : 1;
+        struct vp_pin *grown = reallocarray(pins->item, room, sizeof(*grown));
+
+        if (!grown)
+            return -1;
+        pins->item = grown;
+    }
+    pins->item[pins->count].role = role;
+    pins->item[pins->count].index = index;
+    pins->item[pins->count].cpus = *cpus;
+    pins->count++;
+    return 0;
+}
+
+const struct vp_pin *vp_pins_find(const struct vp_pins *pins, enum vp_role role, unsigned index)
+{
+    for (size_t i = 0; i < pins->count; i++)
+        if (pins->item[i].role == role && pins->item[i].index == index)
+            return &pins->item[i];
+    return NULL;
+}
+
+void vp_pins_clear(struct vp_pins *pins)
+{
+    free(pins->item);
+    *pins = (struct vp_pins){0};
+}
