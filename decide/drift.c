@@ -20,9 +20,8 @@ static const char *const kind_words[] = {
 };
 
 static const char *const state_words[] = {
-    [VP_DRIFT_OPEN] = "open",           [VP_DRIFT_REPAIRED] = "repaired",
-    [VP_DRIFT_CONTESTED] = "contested", [VP_DRIFT_HELD] = "held",
-    [VP_DRIFT_AUDIT] = "audit",
+    [VP_DRIFT_OPEN] = "open", [VP_DRIFT_REPAIRED] = "repaired", [VP_DRIFT_CONTESTED] = "contested",
+    [VP_DRIFT_HELD] = "held", [VP_DRIFT_AUDIT] = "audit",
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -213,8 +212,8 @@ int vp_drift_compare(const struct vp_pins *wanted, const struct vp_seen *seen, s
                      const struct vp_cpuset *online, struct vp_diffs *diffs)
 {
     for (size_t i = 0; i < seen_count; i++) {
-        const struct vp_pin *pin =
-            vp_drift_wanted(wanted, seen[i].role, seen[i].index, seen[i].group);
+        const struct vp_pin *pin = vp_drift_wanted(wanted, seen[i].role, seen[i].index,
+                                                   seen[i].astray ? "" : seen[i].group);
 
         if (pin && compare_one(&seen[i], &pin->cpus, online, diffs) < 0)
             return -1;

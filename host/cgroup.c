@@ -117,8 +117,9 @@ static int group_dir(const struct vp_cgroups *cgroups, const char *path, pid_t p
     if (length > strlen(deleted) && strcmp(path + length - strlen(deleted), deleted) == 0)
         return vp_fail(err, VP_GONE, "the group of process %d is gone", (int)pid);
     if (strncmp(path, "/..", 3) == 0)
-        return vp_fail(err, VP_HOST, "process %d is in the group %s, outside of this cgroup namespace",
-                       (int)pid, path);
+        return vp_fail(err, VP_HOST,
+                       "process %d is in the group %s, outside of this cgroup namespace", (int)pid,
+                       path);
     if (strcmp(path, "/") == 0)
         path = "";
     if ((size_t)snprintf(dir, size, "%s%s", cgroups->mount, path) >= size)

@@ -121,13 +121,14 @@ int vp_cgroup_write_failed(enum vp_cgroup_version version, const char *group,
     case EACCES:
     case EINVAL:
         if (version == VP_CGROUP_V1)
-            return vp_fail(err, VP_HOST,
-                           "CPUs %s are not all in the cpuset of the group above %s, or are offline",
-                           text, group);
+            return vp_fail(
+                err, VP_HOST,
+                "CPUs %s are not all in the cpuset of the group above %s, or are offline", text,
+                group);
         break;
     case ENOSPC:
-        return vp_fail(err, VP_HOST,
-                       "CPUs %s would leave %s, or a group below it, without any CPU", text, group);
+        return vp_fail(err, VP_HOST, "CPUs %s would leave %s, or a group below it, without any CPU",
+                       text, group);
     case ERANGE:
         return vp_fail(err, VP_HOST, "CPUs %s: this kernel knows no CPU with the highest number",
                        text);

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/cgroupfile.h"
+#include "host/threads.h"
+
+/* Who a process is, from /proc: proc(5). */
+
+static bool read_of(const char *proc, pid_t pid, const char *file, char *text, size_t size)
+{
+    char path[320];
+
+    snprintf(path, sizeof(path), "%.256s/%d/%s", proc, (int)pid, file);
+    return vp_file_read(AT_FDCWD, path, text, size) >= 0;
+}
+
+/* Field `number` (from 3, the state) of /proc/PID/stat; comm, the second, may
+ * hold blanks and brackets, its end is the last bracket. NULL if too short. */
+static const char *stat_field(const char *text, int number)
+{
+    const char *at = strrchr(text, ')');
+
+    for (int field = 2; at && field < number; field++) {
+        at = strchr(at, ' ');
+        if (at)
+            at++;
+    }
+    return at;
+}
+
+uint64_t vp_process_start(const char *proc, pid_t pid)
+{
+    char text[2048];
+    const char *field;
+
+    if (!read_of(proc, pid, "stat", text, sizeof(text)))
+        return 0;
+    field = stat_field(text, 22);
+    return field && isdigit((unsigned char)*field) ? strtoull(field, NULL, 10) : 0;
+}
+
+/* Terminal and journal get this text: a process may call itself anything. */
+static void read_comm(const char *proc, struct vp_culprit *culprit)
+{
+    char text[64];
+
+    if (!read_of(proc, culprit->pid, "comm", text, sizeof(text)))
+        return;
+    text[strcspn(text, "\n")] = '\0';
+    for (char *at = text; *at; at++)
+        if (!isprint((unsigned char)*at))
+            *at = '?';
+    snprintf(culprit->comm, sizeof(culprit->comm), "%.31s", text);
+}
+
+static void read_uid(const char *proc, struct vp_culprit *culprit)
+{
+    char text[8192];
+    const char *line;
+
+    if (!read_of(proc, culprit->pid, "status", text, sizeof(text)))
+        return;
+    line = strstr(text, "\nUid:");
+    if (!line)
+        return;
+    line += strlen("\nUid:");
+    line += strspn(line, " \t");
+    if (isdigit((unsigned char)*line))
+        culprit->uid = strtol(line, NULL, 10);
+}
+
+/* Majors as in the kernel's Documentation/admin-guide/devices.txt. */
+static void read_tty(const char *proc, struct vp_culprit *culprit)
+{
+    char text[2048];
+    const char *field;
+    unsigned long device;
+    unsigned major, minor;
+
+    if (!read_of(proc, culprit->pid, "stat", text, sizeof(text)))
+        return;
+    field = stat_field(text, 7);
+    device = field && isdigit((unsigned char)*field) ? strtoul(field, NULL, 10) : 0;
+    major = (unsigned)(device >> 8 & 0xfff);
+    minor = (unsigned)((device & 0xff) | (device >> 12 & 0xfff00));
+    if (major >= 136 && major <= 143)
+        snprintf(culprit->tty, sizeof(culprit->tty), "pts/%u", (major - 136) * 256 + minor);
+    else if (major == 4 && minor < 64)
+        snprintf(culprit->tty, sizeof(culprit->tty), "tty%u", minor);
+    else if (major == 4)
+        snprintf(culprit->tty, sizeof(culprit->tty), "ttyS%u", minor - 64);
+}
+
+/* The path of systemd's own hierarchy: "name=systemd" under v1 and hybrid,
+ * else the unified one. */
+static const char *systemd_path(char *text)
+{
+    const char *unified = NULL;
+    char *next;
+
+    for (char *line = text; line && *line; line = next) {
+        char *names = strchr(line, ':');
+        char *path = names ? strchr(names + 1, ':') : NULL;
+
+        next = strchr(line, '\n');
+        if (next)
+            *next++ = '\0';
+        if (!path)
+            continue;
+        if (strncmp(names, ":name=systemd:", 14) == 0)
+            return path + 1;
+        if (strncmp(names, "::", 2) == 0)
+            unified = path + 1;
+    }
+    return unified;
+}
+
+static bool ends_with(const char *text, size_t length, const char *end)
+{
+    size_t tail = strlen(end);
+
+    return length > tail && memcmp(text + length - tail, end, tail) == 0;
+}
+
+/* The outermost part of the path that is a service or a scope, as systemd
+ * itself counts (cg_path_get_unit); what is below belongs to it. */
+static void read_unit(const char *proc, struct vp_culprit *culprit)
+{
+    char text[16384];
+    const char *path;
+
+    if (!read_of(proc, culprit->pid, "cgroup", text, sizeof(text)))
+        return;
+    path = systemd_path(text);
+    while (path && *path) {
+        size_t length;
+
+        path += strspn(path, "/");
+        length = strcspn(path, "/");
+        if (ends_with(path, length, ".service") || ends_with(path, length, ".scope")) {
+            snprintf(culprit->unit, sizeof(culprit->unit), "%.*s", (int)length, path);
+            return;
+        }
+        path += length;
+    }
+}
+
+void vp_culprit_of(const char *proc, pid_t pid, struct vp_culprit *culprit)
+{
+    *culprit = (struct vp_culprit){.pid = pid, .uid = -1};
+    if (pid <= 0)
+        return;
+    read_comm(proc, culprit);
+    read_uid(proc, culprit);
+    read_tty(proc, culprit);
+    read_unit(proc, culprit);
+}
