@@ -1,0 +1,241 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# `make demo`: virtpin on two private libvirt hosts with real QEMU guests. The machine's own libvirt
+# is not touched and nothing is left behind. Each step prints its command, the real output, and ok
+# or FAILED; the exit status is 0 only if every step was checked and good.
+. "$(dirname "$0")/lib.sh"
+
+steps=0
+bold=$([ -t 1 ] && printf '\033[1m') plain=$([ -t 1 ] && printf '\033[0m')
+
+step() {
+    steps=$((steps + 1))
+    printf '\n%s%s. %s%s\n' "$bold" "$steps" "$*" "$plain"
+}
+
+# on HOST COMMAND...: show the command, run it there, show what it says; $out and $status are left.
+on() {
+    local host=$1
+    shift
+    printf '  %s# %s\n' "$host" "$*"
+    out=$(rig_exec "$host" "$@" 2>&1)
+    status=$?
+    [ -z "$out" ] || printf '%s\n' "$out" | sed 's/^/    /'
+}
+
+# show HOST FILE: what is written to /etc/virtpin/FILE there, from stdin
+show() {
+    local text
+    text=$(cat)
+    printf '  %s# cat /etc/virtpin/%s\n' "$1" "$2"
+    printf '%s\n' "$text" | sed 's/^/    /'
+    printf '%s\n' "$text" | rig_conf "$1" "$2"
+}
+
+good() {
+    [ "$status" = 0 ] || { echo "the command ended with status $status"; return 1; }
+}
+
+says() {
+    [[ $out == *"$1"* ]] || { echo "expected '$1' in its output"; return 1; }
+}
+
+json() {
+    rig_exec "$1" virtpin "$2" --json | rig_json "$3"
+}
+
+# status_is HOST PATH VALUE
+status_is() {
+    assert_eq "status.$2 on $1" "$3" "$(json "$1" status "$2")"
+}
+
+# The last repaired difference of a kind: its number, or nothing.
+repaired() {
+    local host=$1 kind=$2 n=0 kinds
+    while kinds=$(json "$host" drift "drift[$n].kind") && [ -n "$kinds" ]; do
+        if [ "$kinds" = "$kind" ] && [ "$(json "$host" drift "drift[$n].state")" = repaired ]; then
+            echo "$n"
+            return 0
+        fi
+        n=$((n + 1))
+    done
+    echo "no repaired $kind in: $(rig_exec "$host" virtpin drift)"
+    return 1
+}
+
+cpu_list_without() {
+    rig_exec alpha sh -c 'seq 0 4095' | awk -v list="$1" -v not="$2" '
+        BEGIN { n = split(list, part, ","); for (i = 1; i <= n; i++) {
+            m = split(part[i], e, "-"); for (c = e[1]; c <= e[m]; c++) on[c] } delete on[not] }
+        ($1 in on) { if (first == "") first = last = $1
+            else if ($1 == last + 1) last = $1
+            else { out = out (out == "" ? "" : ",") (first == last ? first : first "-" last); first = last = $1 } }
+        END { print out (out == "" ? "" : ",") (first == last ? first : first "-" last) }'
+}
+
+rig_need sqlite3
+rig_need_built virtpin virtpind virtpin-hook virtpin-hook-worker
+online=$(cat /sys/devices/system/cpu/online)
+[ "$(nproc --all)" -ge 2 ] || rig_skip_all "needs two CPUs; this machine has CPU $online"
+
+echo "${bold}virtpin $("$BUILD/virtpin" --version 2>/dev/null | head -n 1) on two private hosts," \
+    "$(nproc --all) CPUs ($online)$plain"
+
+step "Two libvirt hosts, alpha and beta; the hook is installed, no policy is active"
+rig_up alpha net
+rig_up beta net
+on alpha ls -l /etc/libvirt/hooks/qemu.d/
+check "the hook is in place" says /usr/sbin/virtpin-hook
+on alpha virsh version
+check "libvirtd answers" good
+
+step "Four policies: dedicated, shared, none, and one that also sets the guest's CPU"
+for host in alpha beta; do
+    rig_conf $host policy.d/demo.conf <<'CONF'
+[policy database]
+match-name = db*
+mode = enforce
+placement = dedicated
+emulator = with-vcpus
+
+[policy web]
+match-name = web*
+mode = enforce
+placement = shared
+
+[policy scratch]
+match-name = scratch*
+mode = enforce
+placement = none
+
+[policy app]
+base = web
+match-name = app*
+mode = enforce
+cpu-mode = custom
+cpu-models = Westmere
+topology = sockets=1 cores=2 threads=1
+CONF
+done
+on alpha cat /etc/virtpin/policy.d/demo.conf
+on alpha virtpin policy check
+check "the policies are sound" good
+
+step "The enforcer runs on alpha"
+echo "  alpha# virtpind"
+check "virtpind is up" rig_enforcer_start alpha
+
+step "Three guests under three policies"
+rig_define alpha db1 vcpus=1
+on alpha virsh start db1
+check "db1 starts" good
+dedicated=$(rig_affinity alpha db1 vcpu 0)
+shared=$(cpu_list_without "$online" "$dedicated")
+check "its vCPU had a CPU of its own when virsh came back" \
+    assert_match "affinity of db1's vCPU 0" '[0-9]' "$dedicated"
+check "in affinity and cpuset" assert_affinity alpha db1 vcpu 0 "$dedicated"
+rig_define alpha web1 vcpus=2
+on alpha virsh start web1
+check "web1 is on the shared CPUs, vCPU 0" assert_affinity alpha web1 vcpu 0 "$shared"
+check "web1 is on the shared CPUs, vCPU 1" assert_affinity alpha web1 vcpu 1 "$shared"
+first_shared=${shared%%[-,]*}
+rig_guest_xml scratch1 vcpus=1 |
+    sed "s/<vcpu /<vcpu cpuset='$first_shared' /" >"$(rig_root alpha)/run/scratch1.xml"
+on alpha virsh define /run/scratch1.xml
+on alpha virsh start scratch1
+check "scratch1 is where its own definition has it" assert_affinity alpha scratch1 vcpu 0 "$first_shared"
+
+step "A second dedicated guest that does not fit is refused, with the reason"
+rig_define alpha db2 vcpus="$(nproc --all)"
+on alpha virsh start db2
+check "virsh start fails" test "$status" != 0
+check "the reason names the guest's policy" says database
+check_not "db2 does not run" assert_state alpha db2 running
+
+step "What is in force"
+on alpha virtpin status
+check "nothing differs" good
+check "db1 has CPU $dedicated" status_is alpha cpus.dedicated "$dedicated"
+check "the enforcer can repair" status_is alpha enforcer.can_repair true
+
+step "Somebody moves a thread of db1 with taskset"
+tid=$(rig_tid alpha db1 vcpu 0)
+on alpha taskset -cp "$first_shared" "$tid"
+check "taskset has worked" good
+check "it is put back" rig_wait 10 assert_affinity alpha db1 vcpu 0 "$dedicated"
+check "and recorded" rig_wait 5 repaired alpha affinity
+
+step "Somebody rewrites a cpuset file of db1"
+file=$(rig_inner_cpuset_dir alpha db1 vcpu 0)/cpuset.cpus
+on alpha sh -c "echo $first_shared >$file"
+check "the write has worked" good
+check "it is put back" rig_wait 10 assert_affinity alpha db1 vcpu 0 "$dedicated"
+check "and recorded" rig_wait 5 repaired alpha cpuset
+
+step "What differed, by whom, and how long the repair took"
+on alpha virtpin drift
+check "nothing is open" good
+check "the guest is named" says db1
+number=$(repaired alpha cpuset)
+check "the writer is known" assert_eq "who wrote the cpuset" sh "$(json alpha drift "drift[$number].by.comm")"
+micros=$(json alpha drift "drift[$number].repair_us")
+check "the repair took $micros microseconds" test "${micros:-0}" -gt 0
+
+step "A definition is rewritten to the policy when it is defined, then started"
+rig_guest_xml app1 vcpus=2 >"$(rig_root alpha)/run/app1.xml"
+on alpha sh -c "grep -c '<cpu' /run/app1.xml"
+on alpha virsh define /run/app1.xml
+rewritten() {
+    local xml
+    xml=$(rig_virsh alpha dumpxml --inactive app1)
+    [[ $xml == *Westmere* && $xml == *"cores='2'"* ]] || { echo "$xml" | grep -A 4 '<cpu'; return 1; }
+}
+check "the enforcer writes what the policy says" rig_wait 10 rewritten
+on alpha sh -c "virsh dumpxml --inactive app1 | sed -n '/<cpu /,/<.cpu>/p'"
+on alpha virsh start app1
+check "app1 starts" good
+on alpha sh -c "tr '\\0' ' ' </proc/$(rig_qemu_pid alpha app1)/cmdline | grep -oE -e '-(cpu|smp) [^ ]*'"
+check "its CPU is the policy's" says Westmere
+check "its topology is the policy's" says cores=2
+on alpha virtpin revert app1
+check "revert puts the definition back" good
+reverted() {
+    ! rig_virsh alpha dumpxml --inactive app1 | grep -n Westmere
+}
+check "as it was" reverted
+
+step "db1 moves to beta, where CPU $dedicated is reserved"
+show beta virtpin.conf <<CONF
+[host]
+reserved = $dedicated
+dedicated = all
+CONF
+check "virtpind is up on beta" rig_enforcer_start beta
+on alpha virsh migrate --live db1 qemu+tcp://beta/system tcp://beta
+check "the migration succeeds" good
+check "db1 runs on beta" assert_state beta db1 running
+moved=$(rig_affinity beta db1 vcpu 0)
+check_not "not on CPU $dedicated" assert_eq "affinity of vCPU 0" "$dedicated" "$moved"
+check "but on one of beta's own" assert_affinity beta db1 vcpu 0 "$moved"
+on beta virtpin status
+check "beta says the same" status_is beta cpus.dedicated "$moved"
+check "CPU $dedicated of alpha is free again" rig_wait 15 status_is alpha cpus.dedicated ""
+
+step "Nothing is left behind"
+groups=$(cat "$RIG_DIR/alpha/cgroups" "$RIG_DIR/beta/cgroups")
+inits="$(rig_pid alpha) $(rig_pid beta)"
+rig_down alpha
+rig_down beta
+gone() {
+    local g p
+    for g in $groups; do
+        [ ! -d "$g" ] || { echo "cgroup $g"; return 1; }
+    done
+    for p in $inits; do
+        [ ! -d "/proc/$p" ] || { echo "process $p"; return 1; }
+    done
+}
+check "no process and no cgroup" gone
+
+printf '\n%sdemo: %s steps, %s checks ok, %s FAILED, %s s%s\n' "$bold" "$steps" "$RIG_OK" "$RIG_FAILED" \
+    "$SECONDS" "$plain"
