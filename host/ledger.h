@@ -52,7 +52,11 @@ void vp_guest_rows_clear(struct vp_guest_rows *rows);
  * or of garbage is moved aside as ledger.db.broken (under the exclusive lock)
  * and a new one made: *rebuilt is then true and the caller adopts what runs;
  * also true when the file was not there. A newer major version: VP_HOST
- * naming both. lock_ms: how long later calls may wait for the lock. */
+ * naming both. lock_ms: how long later calls may wait for the lock. Without
+ * may_create a missing file or directory is VP_GONE. *rebuilt (may be NULL)
+ * stays true for every opener until vp_ledger_adopted: whoever made the file
+ * may have been killed before it adopted. A ledger is used by one thread at a
+ * time, and never across fork. */
 int vp_ledger_open(struct vp_ledger **ledger, const char *run_dir, bool may_create,
                    unsigned lock_ms, bool *rebuilt, struct vp_error *err);
 void vp_ledger_close(struct vp_ledger *ledger);
@@ -61,17 +65,29 @@ static inline void vp_ledger_cleanup(struct vp_ledger **ledger)
     vp_ledger_close(*ledger);
 }
 
+/* As *rebuilt of open, now: a file that was deleted or damaged while open is
+ * made anew by the next begin or read (where may_create). */
+bool vp_ledger_rebuilt(const struct vp_ledger *ledger);
+/* Says that all that runs has been adopted: ends `rebuilt`. Opens and commits
+ * a transaction of its own when none is open. */
+int vp_ledger_adopted(struct vp_ledger *ledger, struct vp_error *err);
+
 /* The lock is tried every millisecond until lock_ms: VP_BUSY then. If the
  * file at the path is no longer the open one, it is opened anew first. */
 int vp_ledger_begin(struct vp_ledger *ledger, struct vp_error *err);
+/* A failure has rolled back: nothing of the transaction is kept. Both this and
+ * rollback give the lock back. */
 int vp_ledger_commit(struct vp_ledger *ledger, struct vp_error *err);
 void vp_ledger_rollback(struct vp_ledger *ledger); /* legal when nothing was begun */
 
-/* Reads, inside or outside a transaction. One guest: 1 found, 0 not, -1. */
+/* Reads, inside or outside a transaction; guests by uuid. One guest: 1 found,
+ * 0 not, -1. Damage found on the way: VP_HOST, and where may_create the file
+ * is moved aside by the next rollback, begin, read outside, or close. */
 int vp_ledger_guests(struct vp_ledger *ledger, struct vp_guest_rows *rows, struct vp_error *err);
 int vp_ledger_guest(struct vp_ledger *ledger, const char *uuid, struct vp_guest_row *row,
                     struct vp_error *err);
-/* The generation: rises with every put and remove. */
+/* The generation: rises with every put and remove, and when the file is made
+ * anew (it begins as milliseconds since 1970). */
 int vp_ledger_gen(struct vp_ledger *ledger, uint64_t *gen, struct vp_error *err);
 
 /* Inside a transaction. put replaces the guest's row and its cpu rows by the
@@ -81,7 +97,7 @@ int vp_ledger_gen(struct vp_ledger *ledger, uint64_t *gen, struct vp_error *err)
  * the CPU has no other row. */
 int vp_ledger_put(struct vp_ledger *ledger, struct vp_guest_row *row, struct vp_error *err);
 /* Updates state, operation, pid, times, pending, unplaced and hold only: plan,
- * cpus and gen stay. */
+ * cpus and gen stay. VP_GONE if the guest has no row. */
 int vp_ledger_touch(struct vp_ledger *ledger, const struct vp_guest_row *row, struct vp_error *err);
 int vp_ledger_remove(struct vp_ledger *ledger, const char *uuid, struct vp_error *err);
 
@@ -95,7 +111,9 @@ struct vp_request {
     char kind[16];
     char uuid[VP_UUID_TEXT];
 };
-/* Takes (deletes) all requests of the kind, NULL any; the caller frees *requests. */
+/* Takes (deletes) all requests of the kind, NULL any; the caller frees *requests.
+ * These two open and commit a transaction of their own when none is open; take
+ * needs no lock where there is no request. */
 int vp_ledger_take_requests(struct vp_ledger *ledger, const char *kind,
                             struct vp_request **requests, size_t *count, struct vp_error *err);
 
@@ -108,7 +126,7 @@ int vp_ledger_drift_list(struct vp_ledger *ledger, int64_t since_ms, int64_t aft
                          struct vp_drift_record **records, size_t *count, struct vp_error *err);
 
 /* Small facts by key ("enforcer.pid" ...). get: 1 found (the caller frees
- * *value), 0 not, -1. set opens a transaction of its own when none is open. */
+ * *value), 0 not, -1. set (NULL: forgets the key) opens a transaction of its own when none is open. */
 int vp_ledger_meta_get(struct vp_ledger *ledger, const char *key, char **value,
                        struct vp_error *err);
 int vp_ledger_meta_set(struct vp_ledger *ledger, const char *key, const char *value,
