@@ -349,7 +349,7 @@ rig_exec() {
     local pid
     pid=$(rig_pid "$1") || return 125
     shift
-    env -u TMPDIR nsenter -t "$pid" -m -u -n -i -C -p -- "$@"
+    env -u TMPDIR nsenter -t "$pid" -m -u -n -i -C -p -r -- "$@"
 }
 
 # rig_spawn HOST NAME COMMAND...: a daemon of the host, in its cgroups, output to log/NAME.
