@@ -162,16 +162,6 @@ static int read_tuning(const xmlNode *node, struct vp_domain *domain, struct vp_
     return 0;
 }
 
-static int by_thread(const void *left, const void *right)
-{
-    const struct vp_pin *a = *(const struct vp_pin *const *)left;
-    const struct vp_pin *b = *(const struct vp_pin *const *)right;
-
-    if (a->role != b->role)
-        return a->role < b->role ? -1 : 1;
-    return (a->index > b->index) - (a->index < b->index);
-}
-
 /* libvirt refuses two pins of one thread; so nothing here needs to guess
  * which of them holds. */
 static int check_twice(const xmlNode *node, const struct vp_pins *pins, struct vp_error *err)
@@ -180,14 +170,11 @@ static int check_twice(const xmlNode *node, const struct vp_pins *pins, struct v
 
     if (pins->count < 2)
         return 0;
-    sorted = calloc(pins->count, sizeof(const struct vp_pin *));
+    sorted = vp_pins_sorted(pins);
     if (!sorted)
         return vp_xml_no_memory(err);
-    for (size_t i = 0; i < pins->count; i++)
-        sorted[i] = &pins->item[i];
-    qsort(sorted, pins->count, sizeof(const struct vp_pin *), by_thread);
     for (size_t i = 1; i < pins->count; i++)
-        if (by_thread(&sorted[i - 1], &sorted[i]) == 0)
+        if (sorted[i]->role == sorted[i - 1]->role && sorted[i]->index == sorted[i - 1]->index)
             return vp_fail(err, VP_INPUT, "line %ld: <cputune>: found %s %u pinned twice",
                            xmlGetLineNo(node), vp_role_word(sorted[i]->role), sorted[i]->index);
     return 0;

@@ -49,6 +49,28 @@ const struct vp_pin *vp_pins_find(const struct vp_pins *pins, enum vp_role role,
     return NULL;
 }
 
+static int by_thread(const void *left, const void *right)
+{
+    const struct vp_pin *a = *(const struct vp_pin *const *)left;
+    const struct vp_pin *b = *(const struct vp_pin *const *)right;
+
+    if (a->role != b->role)
+        return a->role < b->role ? -1 : 1;
+    return (a->index > b->index) - (a->index < b->index);
+}
+
+const struct vp_pin **vp_pins_sorted(const struct vp_pins *pins)
+{
+    const struct vp_pin **sorted = calloc(pins->count + 1, sizeof(const struct vp_pin *));
+
+    if (!sorted)
+        return NULL;
+    for (size_t i = 0; i < pins->count; i++)
+        sorted[i] = &pins->item[i];
+    qsort(sorted, pins->count, sizeof(const struct vp_pin *), by_thread);
+    return sorted;
+}
+
 void vp_pins_clear(struct vp_pins *pins)
 {
     free(pins->item);

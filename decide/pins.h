@@ -37,6 +37,9 @@ int vp_pins_add(struct vp_pins *pins, enum vp_role role, unsigned index,
                 const struct vp_cpuset *cpus);
 /* The pin of that thread, NULL if there is none. */
 const struct vp_pin *vp_pins_find(const struct vp_pins *pins, enum vp_role role, unsigned index);
+/* Pointers to all pins, by role and then index; as many as `count`. The caller
+ * frees the array; NULL without memory. */
+const struct vp_pin **vp_pins_sorted(const struct vp_pins *pins);
 void vp_pins_clear(struct vp_pins *pins); /* frees what it holds; usable again */
 
 #endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_REWRITEPART_H
+#define VP_REWRITEPART_H
+
+#include <libxml/tree.h>
+#include <stdbool.h>
+
+/* What belongs to the pins facet, shared by writing and reverting. */
+
+typedef bool vp_rewrite_test(const xmlNode *node);
+vp_rewrite_test vp_rewrite_is_pin;         /* vcpupin, emulatorpin, iothreadpin */
+vp_rewrite_test vp_rewrite_is_mark;        /* our <applied> in <metadata> */
+vp_rewrite_test vp_rewrite_is_auto_memory; /* numatune's <memory placement='auto'> */
+
+/* Removes the children of `parent` (may be NULL) for which `is` holds; true if
+ * there were any. */
+bool vp_rewrite_remove(xmlNode *parent, vp_rewrite_test *is);
+
+/* Removes the pins from every <cputune>; one that is left empty goes too, but
+ * for the first where `keep`. *changed is set to true if there were any. */
+void vp_rewrite_remove_pins(xmlNode *root, bool keep, bool *changed);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
+#include "decide/domxml.h"
+#include "decide/error.h"
+#include "decide/rewrite.h"
+#include "decide/rewritepart.h"
+#include "decide/rewritetree.h"
+
+/* Each facet is some attributes and some children of a few elements; reverting
+ * makes just these what they are in the original. */
+
+static bool is_cpu_child(const xmlNode *node)
+{
+    return vp_xml_is(node, "model") || vp_xml_is(node, "vendor");
+}
+
+static bool is_topology(const xmlNode *node)
+{
+    return vp_xml_is(node, "topology");
+}
+
+static xmlNode *next_such(xmlNode *node, vp_rewrite_test *is)
+{
+    while (node && !is(node))
+        node = node->next;
+    return node;
+}
+
+static bool same_children(const xmlNode *a, const xmlNode *b, vp_rewrite_test *is)
+{
+    xmlNode *left = next_such(a ? a->children : NULL, is);
+    xmlNode *right = next_such(b ? b->children : NULL, is);
+
+    while (left && right && vp_tree_equal(left, right)) {
+        left = next_such(left->next, is);
+        right = next_such(right->next, is);
+    }
+    return !left && !right;
+}
+
+static xmlNode *next_element(xmlNode *node)
+{
+    while (node && node->type != XML_ELEMENT_NODE)
+        node = node->next;
+    return node;
+}
+
+/* Copies the children of `original` for which `is` holds into `parent`, each
+ * behind as many other elements as it has before it there: where nothing else
+ * changed, that is its old place. */
+static int copy_children(xmlNode *parent, const xmlNode *original, vp_rewrite_test *is,
+                         struct vp_error *err)
+{
+    xmlNode *after = NULL, *ahead = next_element(parent->children);
+
+    for (xmlNode *child = next_element(original->children); child;
+         child = next_element(child->next)) {
+        xmlNode *copy;
+
+        if (!is(child)) {
+            after = ahead ? ahead : after;
+            ahead = ahead ? next_element(ahead->next) : NULL;
+            continue;
+        }
+        copy = xmlDocCopyNode(child, parent->doc, 1);
+        if (!copy)
+            return vp_xml_no_memory(err);
+        if (vp_tree_insert(parent, after, copy, err) < 0)
+            return -1;
+        after = copy;
+    }
+    return 0;
+}
+
+/* Makes those children of the <domain>'s part `name` what they are in the
+ * original; a part that held nothing else goes with them. */
+static int revert_children(xmlNode *root, const xmlNode *original, const char *name,
+                           vp_rewrite_test *is, bool *changed, struct vp_error *err)
+{
+    xmlNode *part = vp_xml_child(root, name);
+    const xmlNode *before = vp_xml_child(original, name);
+
+    if (same_children(part, before, is))
+        return 0;
+    *changed = true;
+    vp_rewrite_remove(part, is);
+    if (next_such(before ? before->children : NULL, is)) {
+        part = vp_tree_part(root, name, err);
+        return part ? copy_children(part, before, is, err) : -1;
+    }
+    if (part && !before && !part->properties)
+        vp_tree_remove_empty(part);
+    return 0;
+}
+
+static int revert_attributes(xmlNode *node, const xmlNode *original, const char *const *names,
+                             bool *changed, struct vp_error *err)
+{
+    for (; *names; names++)
+        if (vp_tree_set(node, *names, vp_xml_attr(original, *names), changed, err) < 0)
+            return -1;
+    return 0;
+}
+
+static int revert_cpu(xmlNode *root, const xmlNode *original, bool *changed, struct vp_error *err)
+{
+    static const char *const names[] = {"mode", "match", "check", "migratable", NULL};
+    const xmlNode *before = vp_xml_child(original, "cpu");
+    xmlNode *cpu = vp_xml_child(root, "cpu");
+
+    if (!cpu && !before)
+        return 0;
+    if (!cpu) {
+        *changed = true;
+        cpu = vp_tree_part(root, "cpu", err);
+        if (!cpu)
+            return -1;
+    }
+    if (revert_attributes(cpu, before, names, changed, err) < 0)
+        return -1;
+    if (revert_children(root, original, "cpu", is_cpu_child, changed, err) < 0)
+        return -1;
+    cpu = vp_xml_child(root, "cpu");
+    if (cpu && !before && !cpu->properties)
+        vp_tree_remove_empty(cpu);
+    return 0;
+}
+
+/* Pins stand in every <cputune> there is. */
+static bool same_pins(const xmlNode *root, const xmlNode *original)
+{
+    const xmlNode *left = vp_xml_child(root, "cputune");
+    const xmlNode *right = vp_xml_child(original, "cputune");
+
+    while (left && right && same_children(left, right, vp_rewrite_is_pin)) {
+        left = vp_xml_again(left);
+        right = vp_xml_again(right);
+    }
+    if (!left && !right)
+        return true;
+    return left ? !next_such(left->children, vp_rewrite_is_pin) && !vp_xml_again(left) && !right
+                : !next_such(right->children, vp_rewrite_is_pin) && !vp_xml_again(right);
+}
+
+static int revert_threads(xmlNode *root, const xmlNode *original, bool *changed,
+                          struct vp_error *err)
+{
+    const xmlNode *before = vp_xml_child(original, "cputune");
+
+    if (same_pins(root, original))
+        return 0;
+    *changed = true;
+    vp_rewrite_remove_pins(root, before != NULL, changed);
+    for (; before; before = vp_xml_again(before)) {
+        xmlNode *cputune;
+
+        if (!next_such(before->children, vp_rewrite_is_pin))
+            continue;
+        cputune = vp_tree_part(root, "cputune", err);
+        if (!cputune || copy_children(cputune, before, vp_rewrite_is_pin, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int revert_pins(xmlNode *root, const xmlNode *original, bool *changed,
+                       struct vp_error *err)
+{
+    static const char *const names[] = {"placement", "cpuset", NULL};
+    xmlNode *vcpu = vp_xml_child(root, "vcpu");
+    const xmlNode *before = vp_xml_child(original, "vcpu");
+
+    if (revert_threads(root, original, changed, err) < 0 ||
+        revert_children(root, original, "metadata", vp_rewrite_is_mark, changed, err) < 0)
+        return -1;
+    if (vcpu && before && revert_attributes(vcpu, before, names, changed, err) < 0)
+        return -1;
+    /* A <memory> that somebody wrote meanwhile is not ours to replace. */
+    if (vp_xml_child(vp_xml_child(root, "numatune"), "memory"))
+        return 0;
+    return revert_children(root, original, "numatune", vp_rewrite_is_auto_memory, changed, err);
+}
+
+static int revert_facet(xmlNode *root, const xmlNode *original, enum vp_facet facet, bool *changed,
+                        struct vp_error *err)
+{
+    switch (facet) {
+    case VP_FACET_CPU:
+        return revert_cpu(root, original, changed, err);
+    case VP_FACET_TOPOLOGY:
+        return revert_children(root, original, "cpu", is_topology, changed, err);
+    case VP_FACET_PINS:
+        break;
+    }
+    return revert_pins(root, original, changed, err);
+}
+
+int vp_rewrite_revert(xmlNode *root, xmlNode *original, const enum vp_facet *facets,
+                      size_t facet_count, bool *changed, struct vp_error *err)
+{
+    *changed = false;
+    if (!root || !original || !vp_xml_is(root, "domain") || !vp_xml_is(original, "domain"))
+        return vp_fail(err, VP_INPUT, "found no <domain> as the outermost element");
+    for (size_t i = 0; i < facet_count; i++)
+        if (revert_facet(root, original, facets[i], changed, err) < 0)
+            return -1;
+    return 0;
+}
