@@ -112,6 +112,10 @@ enum vp_plan_result vp_plan_make(const struct vp_plan_input *input, struct vp_pl
                                  struct vp_place_answer *answer, struct vp_findings *findings,
                                  struct vp_error *err);
 
+/* A plan that names policy, mode and placement and wants nothing: for a guest
+ * that could not be placed. The caller frees; NULL without memory. */
+struct vp_plan *vp_plan_unplaced(const struct vp_plan_input *input);
+
 /* The shared pool of a host under these holdings: [host] shared, less what is
  * booked exclusively, reserved or isolated. May be empty. */
 void vp_pool(const struct vp_host_conf *host, const struct vp_topology *topology,

@@ -401,8 +401,12 @@ static int plan_dedicated(struct making *m, struct vp_place_answer *answer)
                 m->in->domain->name, m->in->policy->name);
         return 1;
     }
-    if (result == 0)
-        result = vp_place(&host, &request, answer) == 0 ? 1 : 0;
+    if (result == 0) {
+        result = vp_place(&host, &request, answer);
+        if (result < 0)
+            return vp_fail(m->err, VP_HOST, "out of memory");
+        result = result == 0;
+    }
     if (result == 0) {
         vp_fail(m->err, VP_REFUSED, "%s%s%s%s", answer->why, answer->help[0] ? "; " : "",
                 answer->help,
@@ -477,6 +481,11 @@ static enum vp_plan_result make(struct making *m, struct vp_place_answer *answer
     if (result > 0)
         return fall_back(m);
     return m->err->code == VP_HOST ? VP_PLAN_FAILED : VP_PLAN_REFUSED;
+}
+
+struct vp_plan *vp_plan_unplaced(const struct vp_plan_input *input)
+{
+    return new_plan(input);
 }
 
 enum vp_plan_result vp_plan_make(const struct vp_plan_input *input, struct vp_plan **plan,

@@ -88,6 +88,18 @@ int vp_engine_confirm(struct vp_engine *engine, const struct vp_domain *domain, 
 int vp_engine_free(struct vp_engine *engine, const char *uuid, int64_t hold_ms,
                    struct vp_error *err);
 
+/* The CPU sets that a guest's threads should have now, the pool filled in and
+ * kept to what its partition may use. Nothing for a guest without a place. The
+ * caller clears *pins. */
+int vp_engine_pins(struct vp_engine *engine, const struct vp_guest_row *row,
+                   const struct vp_domain *domain, struct vp_pins *pins, struct vp_error *err);
+
+/* Puts pins in force on the threads of a guest whose status file was read.
+ * report may be NULL, the caller clears report->left. */
+int vp_engine_pin_status(struct vp_engine *engine, const struct vp_status *status,
+                         const struct vp_pins *pins, bool always, struct vp_pin_report *report,
+                         struct vp_error *err);
+
 /* Puts a running guest's plan in force and reads it back; repeats when the
  * ledger's gen rose meanwhile. Under audit nothing is written. *report may be
  * NULL. VP_GONE if the guest has ended. */
@@ -109,6 +121,16 @@ int vp_engine_adopt(struct vp_engine *engine, const char *name, bool *adopted,
 /* Adopts all in order of process start, and frees rows whose process is dead
  * and leases that have ended. `changed` (may be NULL) is true if bookings did. */
 int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error *err);
+
+/* What a guest runs on by its definition alone (the file in /etc/libvirt/qemu,
+ * if there is one): its pins, else its vcpu cpuset, else every CPU that its
+ * partition may use. The caller clears *pins. */
+int vp_engine_unmanaged_pins(struct vp_engine *engine, const struct vp_domain *live,
+                             struct vp_pins *pins, struct vp_error *err);
+
+/* Forgets a running guest and gives it back what its definition says. */
+int vp_engine_unmanage(struct vp_engine *engine, const struct vp_guest_row *row,
+                       struct vp_error *err);
 
 /* Policies changed: a running guest's new plan replaces the old if it takes no
  * CPU from anybody, else pending says why not. *changed true if it did. */

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Taking running guests into the ledger, and planning them anew. */
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "decide/cleanup.h"
+#include "decide/error.h"
+#include "host/engine_priv.h"
+#include "host/threads.h"
+
+/* A lease this old whose guest runs is one whose `started` was lost. */
+#define STARTED_LATE_MS 10000
+
+#ifndef VP_LIBVIRT_ETC_DIR
+#define VP_LIBVIRT_ETC_DIR "/etc/libvirt/qemu"
+#endif
+
+static int single(const struct vp_cpuset *cpus)
+{
+    return vp_cpuset_count(cpus) == 1 ? vp_cpuset_next(cpus, -1) : -1;
+}
+
+/* libvirt's pin of a thread if it names one CPU, -1 else. */
+static int pinned_cpu(const struct vp_status *status, enum vp_role role, unsigned index)
+{
+    const struct vp_pin *pin = vp_pins_find(&status->domain->pins, role, index);
+
+    return pin ? single(&pin->cpus) : -1;
+}
+
+static int thread_cpu(const struct vp_threads *threads, enum vp_role role, unsigned index)
+{
+    for (size_t i = 0; i < threads->count; i++) {
+        struct vp_cpuset affinity = {0};
+
+        if (threads->item[i].role != role || threads->item[i].index != index)
+            continue;
+        if (sched_getaffinity(threads->item[i].tid, sizeof(affinity), (cpu_set_t *)&affinity) < 0)
+            return -1;
+        return single(&affinity);
+    }
+    return -1;
+}
+
+/* The CPUs that the guest has, in the order of vp_plan_input.keep: by libvirt's
+ * pins (threads NULL) or by its threads' masks. */
+static int *present_cpus(const struct vp_status *status, const struct vp_policy *policy,
+                         const struct vp_threads *threads)
+{
+    const struct vp_domain *domain = status->domain;
+    size_t room = domain->vcpus + 1 + domain->iothread_count;
+    int *keep = malloc(room * sizeof(*keep));
+    size_t at = 0;
+
+    if (!keep)
+        return NULL;
+    for (unsigned i = 0; i < domain->vcpus; i++)
+        keep[at++] = threads ? thread_cpu(threads, VP_ROLE_VCPU, i)
+                             : pinned_cpu(status, VP_ROLE_VCPU, i);
+    if (policy->emulator.where == VP_WHERE_ISOLATE)
+        keep[at++] = threads ? thread_cpu(threads, VP_ROLE_EMULATOR, 0)
+                             : pinned_cpu(status, VP_ROLE_EMULATOR, 0);
+    for (size_t i = 0; i < domain->iothread_count; i++)
+        keep[at++] = threads ? thread_cpu(threads, VP_ROLE_IOTHREAD, domain->iothread[i])
+                             : pinned_cpu(status, VP_ROLE_IOTHREAD, domain->iothread[i]);
+    while (at < room)
+        keep[at++] = -1;
+    return keep;
+}
+
+/* Tries libvirt's pins, then the threads' masks, then any free CPUs. */
+static enum vp_plan_result plan_present(struct vp_engine *engine, struct vp_plan_input *input,
+                                        int *const *keep, size_t keep_count, struct vp_plan **plan,
+                                        struct vp_error *err)
+{
+    for (size_t i = 0; input->policy->placement == VP_PLACE_DEDICATED && i < keep_count; i++) {
+        enum vp_plan_result result;
+
+        input->keep = keep[i];
+        input->keep_only = true;
+        result = vp_engine_plan_locked(engine, input, plan, NULL, NULL);
+        /* on-no-room = shared must not turn kept CPUs down */
+        if (result == VP_PLAN_OK && !vp_cpuset_empty(&(*plan)->vcpu_cpus))
+            return VP_PLAN_OK;
+        vp_plan_free(*plan);
+        *plan = NULL;
+    }
+    input->keep = NULL;
+    input->keep_only = false;
+    return vp_engine_plan_locked(engine, input, plan, NULL, err);
+}
+
+struct adoption {
+    struct vp_status *status;
+    uint64_t start;
+    struct vp_choice choice;
+    struct vp_plan_input input;
+    int *keep[2]; /* libvirt's pins, the threads' masks */
+};
+
+static void adoption_clear(struct adoption *a)
+{
+    vp_status_free(a->status);
+    free(a->keep[0]);
+    free(a->keep[1]);
+}
+
+/* Everything that is read from the host, before the transaction. */
+static int adoption_read(struct vp_engine *engine, const char *name, struct adoption *a,
+                         struct vp_error *err)
+{
+    struct vp_threads threads = {0};
+    int result = 0;
+
+    if (vp_status_load(engine->status_dir, name, &a->status, err) < 0)
+        return -1;
+    a->start = vp_process_start("/proc", a->status->pid);
+    if (a->start == 0)
+        return vp_fail(err, VP_GONE, "guest %s has ended", name);
+    vp_engine_choose(engine, a->status->domain, &a->choice);
+    if (!a->choice.policy || a->choice.policy->mode == VP_MODE_OFF)
+        return 0;
+    vp_engine_input(engine, a->status->domain, &a->choice, &a->input);
+    if (vp_threads_list(&engine->cgroups, a->status->pid, a->status, "", &threads, err) < 0)
+        return -1;
+    a->keep[0] = present_cpus(a->status, a->choice.policy, NULL);
+    a->keep[1] = present_cpus(a->status, a->choice.policy, &threads);
+    if (!a->keep[0] || !a->keep[1])
+        result = vp_fail(err, VP_HOST, "out of memory");
+    vp_threads_clear(&threads);
+    return result;
+}
+
+static int put_adopted(struct vp_engine *engine, struct adoption *a, struct vp_error *err)
+{
+    struct vp_guest_row row = {.state = VP_GUEST_RUNNING, .pid = a->status->pid,
+                               .pid_start = a->start, .since_ms = vp_now_ms()};
+    struct vp_error why = {0};
+    enum vp_plan_result result =
+        plan_present(engine, &a->input, a->keep, 2, &row.plan, &why);
+    int put = -1;
+
+    snprintf(row.uuid, sizeof(row.uuid), "%s", a->status->domain->uuid);
+    snprintf(row.name, sizeof(row.name), "%s", a->status->domain->name);
+    if (result == VP_PLAN_REFUSED) {
+        row.plan = vp_plan_unplaced(&a->input);
+        row.unplaced = strdup(why.text);
+    }
+    if (result == VP_PLAN_FAILED || !row.plan)
+        vp_fail(err, VP_HOST, "%s", why.text[0] ? why.text : "out of memory");
+    else
+        put = vp_ledger_put(engine->ledger, &row, err);
+    vp_guest_row_clear(&row);
+    return put;
+}
+
+/* 1: adopted; 0: there was nothing to do. */
+static int adopt_locked(struct vp_engine *engine, struct adoption *a, struct vp_error *err)
+{
+    struct vp_guest_row row = {0};
+    int found = vp_ledger_guest(engine->ledger, a->status->domain->uuid, &row, err);
+    int result = 0;
+
+    if (found < 0)
+        return -1;
+    if (found == 1 && row.state == VP_GUEST_RUNNING && row.pid == a->status->pid &&
+        row.pid_start == a->start) {
+        result = 0;
+    } else if (found == 1 && row.state == VP_GUEST_LEASE) {
+        /* a hook is at work, unless its `started` was lost */
+        if (a->status->vcpu_count > 0 && vp_now_ms() - row.since_ms > STARTED_LATE_MS) {
+            row.state = VP_GUEST_RUNNING;
+            row.operation[0] = '\0';
+            row.pid = a->status->pid;
+            row.pid_start = a->start;
+            row.held_until_ms = 0;
+            row.since_ms = vp_now_ms();
+            result = vp_ledger_touch(engine->ledger, &row, err) < 0 ? -1 : 1;
+        }
+    } else if (a->choice.policy && a->choice.policy->mode != VP_MODE_OFF) {
+        result = put_adopted(engine, a, err) < 0 ? -1 : 1;
+    }
+    vp_guest_row_clear(&row);
+    return result;
+}
+
+int vp_engine_adopt(struct vp_engine *engine, const char *name, bool *adopted,
+                    struct vp_error *err)
+{
+    struct adoption a = {0};
+    int result = -1;
+
+    if (adopted)
+        *adopted = false;
+    if (adoption_read(engine, name, &a, err) == 0 && vp_ledger_begin(engine->ledger, err) == 0) {
+        result = adopt_locked(engine, &a, err);
+        if (result == 1 && vp_ledger_commit(engine->ledger, err) < 0)
+            result = -1;
+        if (result != 1)
+            vp_ledger_rollback(engine->ledger);
+    }
+    adoption_clear(&a);
+    if (adopted)
+        *adopted = result == 1;
+    return result < 0 ? vp_wrap(err, "guest %s", name) : 0;
+}
+
+struct running {
+    char *name;
+    uint64_t start;
+};
+
+static int by_start(const void *a, const void *b)
+{
+    const struct running *x = a, *y = b;
+
+    if (x->start != y->start)
+        return x->start < y->start ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+/* Process starts of the running guests, oldest first. */
+static int list_running(struct vp_engine *engine, struct running **running, size_t *count,
+                        struct vp_error *err)
+{
+    char **names = NULL;
+
+    *running = NULL;
+    if (vp_status_names(engine->status_dir, &names, count, err) < 0)
+        return -1;
+    *running = calloc(*count + 1, sizeof(**running));
+    for (size_t i = 0; i < *count; i++) {
+        VP_AUTO(vp_status) struct vp_status *status = NULL;
+
+        if (!*running) {
+            free(names[i]);
+            continue;
+        }
+        (*running)[i].name = names[i];
+        if (vp_status_load(engine->status_dir, names[i], &status, NULL) == 0)
+            (*running)[i].start = vp_process_start("/proc", status->pid);
+    }
+    free(names);
+    if (!*running)
+        return vp_fail(err, VP_HOST, "out of memory");
+    qsort(*running, *count, sizeof(**running), by_start);
+    return 0;
+}
+
+static int free_ended(struct vp_engine *engine, unsigned *freed, struct vp_error *err)
+{
+    struct vp_guest_rows rows = {0};
+    bool any = false;
+    int result = 0;
+
+    if (vp_ledger_guests(engine->ledger, &rows, err) < 0)
+        return -1;
+    for (size_t i = 0; i < rows.count; i++)
+        any = any || vp_row_ended(&rows.item[i], vp_now_ms());
+    if (any) {
+        result = vp_ledger_begin(engine->ledger, err);
+        if (result == 0)
+            result = vp_engine_remove_ended(engine, &rows, freed, err);
+        if (result == 0)
+            result = vp_ledger_commit(engine->ledger, err);
+        if (result < 0)
+            vp_ledger_rollback(engine->ledger);
+    }
+    vp_guest_rows_clear(&rows);
+    return result;
+}
+
+int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error *err)
+{
+    struct running *running = NULL;
+    unsigned events = 0;
+    size_t count = 0;
+    int result = free_ended(engine, &events, err);
+
+    if (list_running(engine, &running, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        struct vp_error own = {0};
+        bool adopted = false;
+
+        if (vp_engine_adopt(engine, running[i].name, &adopted, &own) < 0 && own.code != VP_GONE &&
+            result == 0) {
+            if (err)
+                *err = own;
+            result = -1;
+        }
+        events += adopted;
+        free(running[i].name);
+    }
+    free(running);
+    if (changed)
+        *changed = events > 0;
+    return result;
+}
+
+/* ---- policies changed ---- */
+
+/* The pins of the definition on disk; the file is libvirt's own and private,
+ * but stable, and asking libvirt is not for this side. */
+static void definition_pins(const struct vp_domain *live, struct vp_domain **definition)
+{
+    char path[PATH_MAX];
+    VP_AUTO(free) char *text = NULL;
+    struct stat st;
+    int fd;
+
+    *definition = NULL;
+    if (snprintf(path, sizeof(path), VP_LIBVIRT_ETC_DIR "/%s.xml", live->name) >= (int)sizeof(path))
+        return;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < VP_XML_MAX)
+        text = malloc((size_t)st.st_size);
+    if (text && read(fd, text, (size_t)st.st_size) == st.st_size)
+        vp_domain_parse(text, (size_t)st.st_size, definition, NULL);
+    close(fd);
+}
+
+/* What a guest runs on by its definition alone: its pins, else the vCPUs'
+ * cpuset, else every online CPU that its partition may use. */
+int vp_engine_unmanaged_pins(struct vp_engine *engine, const struct vp_domain *live,
+                             struct vp_pins *pins, struct vp_error *err)
+{
+    VP_AUTO(vp_domain) struct vp_domain *definition = NULL;
+    struct vp_cpuset all = engine->topology->online, allowed;
+    int result = 0;
+
+    definition_pins(live, &definition);
+    vp_engine_allowed(engine, live, &allowed);
+    if (!vp_cpuset_empty(&allowed))
+        vp_cpuset_and(&all, &allowed);
+    if (definition && definition->has_vcpu_cpuset &&
+        vp_cpuset_meets(&all, &definition->vcpu_cpuset))
+        vp_cpuset_and(&all, &definition->vcpu_cpuset);
+    for (unsigned i = 0; result == 0 && i < live->vcpus; i++) {
+        const struct vp_pin *pin =
+            definition ? vp_pins_find(&definition->pins, VP_ROLE_VCPU, i) : NULL;
+
+        result = vp_pins_add(pins, VP_ROLE_VCPU, i, pin ? &pin->cpus : &all);
+    }
+    for (size_t i = 0; result == 0 && i < live->iothread_count; i++) {
+        const struct vp_pin *pin =
+            definition ? vp_pins_find(&definition->pins, VP_ROLE_IOTHREAD, live->iothread[i])
+                       : NULL;
+
+        result = vp_pins_add(pins, VP_ROLE_IOTHREAD, live->iothread[i], pin ? &pin->cpus : &all);
+    }
+    if (result == 0) {
+        const struct vp_pin *pin =
+            definition ? vp_pins_find(&definition->pins, VP_ROLE_EMULATOR, 0) : NULL;
+
+        result = vp_pins_add(pins, VP_ROLE_EMULATOR, 0, pin ? &pin->cpus : &all);
+    }
+    return result < 0 ? vp_fail(err, VP_HOST, "out of memory") : 0;
+}
+
+int vp_engine_unmanage(struct vp_engine *engine, const struct vp_guest_row *row,
+                       struct vp_error *err)
+{
+    VP_AUTO(vp_status) struct vp_status *status = NULL;
+    struct vp_pins pins = {0};
+    int result;
+
+    if (vp_status_load(engine->status_dir, row->name, &status, err) < 0)
+        return -1;
+    /* first the row: from here on its CPUs are others' to book, so the guest
+     * must have left the dedicated ones of others, which it never had */
+    if (vp_ledger_begin(engine->ledger, err) < 0)
+        return -1;
+    if (vp_ledger_remove(engine->ledger, row->uuid, err) < 0 ||
+        vp_ledger_commit(engine->ledger, err) < 0) {
+        vp_ledger_rollback(engine->ledger);
+        return -1;
+    }
+    if (!row->plan || row->plan->mode != VP_MODE_ENFORCE || row->unplaced ||
+        row->plan->placement == VP_PLACE_NONE)
+        return 0;
+    result = vp_engine_unmanaged_pins(engine, status->domain, &pins, err);
+    if (result == 0)
+        result = vp_engine_pin_status(engine, status, &pins, true, NULL, err);
+    vp_pins_clear(&pins);
+    return result;
+}
+
+/* Replaces the row's plan inside an open transaction, or notes why not. */
+static int replan_locked(struct vp_engine *engine, struct vp_guest_row *row, struct adoption *a,
+                         bool *changed, struct vp_error *err)
+{
+    VP_AUTO(vp_plan) struct vp_plan *plan = NULL;
+    struct vp_error why = {0};
+    enum vp_plan_result result =
+        plan_present(engine, &a->input, a->keep, 2, &plan, &why);
+
+    if (result == VP_PLAN_FAILED)
+        return vp_fail(err, VP_HOST, "%s", why.text);
+    if (result == VP_PLAN_REFUSED && row->plan && !row->unplaced &&
+        row->plan->mode == VP_MODE_ENFORCE) {
+        free(row->pending);
+        row->pending = strdup(why.text);
+        return vp_ledger_touch(engine->ledger, row, err);
+    }
+    free(row->pending);
+    free(row->unplaced);
+    row->pending = row->unplaced = NULL;
+    if (result == VP_PLAN_REFUSED) {
+        plan = vp_plan_unplaced(&a->input);
+        row->unplaced = strdup(why.text);
+    }
+    if (!plan)
+        return vp_fail(err, VP_HOST, "out of memory");
+    vp_plan_free(row->plan);
+    row->plan = VP_STEAL(plan);
+    *changed = true;
+    return vp_ledger_put(engine->ledger, row, err);
+}
+
+int vp_engine_replan(struct vp_engine *engine, const char *uuid, bool *changed,
+                     struct vp_error *err)
+{
+    struct vp_guest_row row = {0};
+    struct adoption a = {0};
+    int result = vp_ledger_guest(engine->ledger, uuid, &row, err);
+
+    *changed = false;
+    if (result == 1 && row.state == VP_GUEST_RUNNING) {
+        result = adoption_read(engine, row.name, &a, err);
+        if (result == 0 && (!a.choice.policy || a.choice.policy->mode == VP_MODE_OFF)) {
+            result = vp_engine_unmanage(engine, &row, err);
+            *changed = true;
+        } else if (result == 0) {
+            result = vp_ledger_begin(engine->ledger, err);
+            if (result == 0)
+                result = replan_locked(engine, &row, &a, changed, err);
+            if (result == 0)
+                result = vp_ledger_commit(engine->ledger, err);
+            if (result < 0)
+                vp_ledger_rollback(engine->ledger);
+        }
+    }
+    adoption_clear(&a);
+    vp_guest_row_clear(&row);
+    return result < 0 ? -1 : 0;
+}

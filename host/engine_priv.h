@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_ENGINE_PRIV_H
+#define VP_ENGINE_PRIV_H
+
+#include "host/engine.h"
+
+/* What engine.c, book.c, apply.c and adopt.c share. */
+
+/* What a ledger row holds; nothing exclusive under audit or unplaced. */
+void vp_holding_of(const struct vp_guest_row *row, struct vp_holding *holding);
+
+/* What guests of the domain's partition may use; empty: everything. */
+void vp_engine_allowed(const struct vp_engine *engine, const struct vp_domain *domain,
+                       struct vp_cpuset *allowed);
+
+/* A planning input without holdings and keep. */
+void vp_engine_input(const struct vp_engine *engine, const struct vp_domain *domain,
+                     const struct vp_choice *choice, struct vp_plan_input *input);
+
+/* The CPUs of a plan's threads in the order of vp_plan_input.keep; threads
+ * without exactly one CPU are -1. The caller frees; NULL without memory. */
+int *vp_keep_of_plan(const struct vp_plan *plan, const struct vp_domain *domain);
+
+/* Whether the process still runs (a zombie does not). */
+bool vp_process_alive(pid_t pid, uint64_t start);
+
+/* Whether a row holds nothing any more: a running guest whose process is dead,
+ * a lease whose time or whose daemon has ended. */
+bool vp_row_ended(const struct vp_guest_row *row, int64_t now_ms);
+
+/* Plans with the ledger's holdings inside an open transaction. */
+enum vp_plan_result vp_engine_plan_locked(struct vp_engine *engine, struct vp_plan_input *input,
+                                          struct vp_plan **plan, struct vp_findings *findings,
+                                          struct vp_error *err);
+
+/* Removes, inside an open transaction, the rows of `seen` that had ended and
+ * have not changed since (gen). *freed counts them, may be NULL. */
+int vp_engine_remove_ended(struct vp_engine *engine, const struct vp_guest_rows *seen,
+                           unsigned *freed, struct vp_error *err);
+
+#endif
