@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* prepare and started: a guest starts on this host. */
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "decide/cleanup.h"
+#include "decide/rewrite.h"
+#include "hook/worker.h"
+#include "host/journal.h"
+#include "host/threads.h"
+
+/* "cpu is custom/EPYC, policy db wants host-passthrough" for each change. */
+static void describe(const struct vp_changes *changes, const char *policy, char *text, size_t size)
+{
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < changes->count && used < size; i++) {
+        const struct vp_change *change = &changes->item[i];
+
+        used += (size_t)snprintf(text + used, size - used,
+                                 change->impossible ? "%sguest %s is %s: %s"
+                                                    : "%sguest %s is %s, policy wants %s",
+                                 i > 0 ? "; " : "", vp_facet_word(change->facet), change->from,
+                                 change->to);
+    }
+    if (used < size)
+        snprintf(text + used, size - used, " (policy %s)", policy);
+}
+
+static bool all_impossible(const struct vp_changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        if (!changes->item[i].impossible)
+            return false;
+    return true;
+}
+
+/* Incoming, restored and reverted guests must not be refused for their CPU:
+ * a refusal there loses a guest that exists. */
+static bool may_refuse_cpu(struct vp_hook *hook)
+{
+    struct vp_guest_row row = {0};
+    bool incoming;
+
+    if (hook->choice.policy->mode != VP_MODE_ENFORCE ||
+        hook->choice.policy->on_start != VP_VERDICT_REFUSE)
+        return false;
+    incoming = vp_ledger_guest(hook->engine.ledger, hook->domain->uuid, &row, NULL) == 1 &&
+               row.state == VP_GUEST_LEASE && strcmp(row.operation, "prepare") != 0;
+    vp_guest_row_clear(&row);
+    return !incoming && !vp_guest_has_snapshots(hook->domain->name);
+}
+
+static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
+{
+    struct vp_changes changes = {0};
+    char text[768];
+    int result = 0;
+
+    if (vp_guest_cpu_check(hook->domain, hook->choice.policy, VP_OP_DEFINE, &changes) < 0)
+        return vp_fail(err, VP_HOST, "out of memory");
+    if (changes.count > 0) {
+        bool rewritten = !all_impossible(&changes) &&
+                         hook->choice.policy->mode == VP_MODE_ENFORCE;
+
+        describe(&changes, hook->choice.policy->name, text, sizeof(text));
+        if (rewritten)
+            vp_hook_request(hook, "definition");
+        if (may_refuse_cpu(hook))
+            result = vp_fail(err, VP_REFUSED, "%s; %s", text,
+                             rewritten ? "virtpind now writes the definition to the policy: start "
+                                         "the guest again, or run: virtpin start NAME"
+                                       : "change the guest or the policy");
+        else
+            vp_journal(LOG_WARNING, VP_MSG_DEFINITION,
+                       &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1, "guest %s: %s; %s",
+                       hook->name, text, rewritten ? "this takes effect at its next start" : "left");
+    }
+    vp_changes_clear(&changes);
+    return result;
+}
+
+int vp_op_prepare(struct vp_hook *hook, struct vp_error *err)
+{
+    VP_AUTO(vp_plan) struct vp_plan *plan = NULL;
+    struct vp_asker asker = {.operation = "prepare", .daemon_pid = hook->daemon_pid};
+    enum vp_plan_result result;
+
+    if (!vp_hook_managed(hook))
+        return 0;
+    if (vp_engine_ledger(&hook->engine, true, err) < 0)
+        return -1;
+    if (hook->engine.rebuilt && vp_engine_adopt_all(&hook->engine, NULL, err) < 0)
+        return -1;
+    if (check_guest_cpu(hook, err) < 0)
+        return -1;
+    result = vp_engine_book(&hook->engine, hook->domain, &hook->choice, &asker, &plan,
+                            &hook->findings, err);
+    if (result != VP_PLAN_OK)
+        return -1;
+    vp_hook_report(hook);
+    if (plan && plan->mode == VP_MODE_ENFORCE)
+        vp_hook_apply_pool(hook);
+    return 0;
+}
+
+/* What could not be put in force is the enforcer's to repeat. */
+static void report_left(const struct vp_hook *hook, const struct vp_pin_report *report)
+{
+    for (size_t i = 0; i < report->left.count; i++) {
+        const struct vp_diff *diff = &report->left.item[i];
+        char wanted[128], found[128];
+
+        vp_cpuset_print(&diff->wanted, wanted, sizeof(wanted));
+        vp_cpuset_print(&diff->found, found, sizeof(found));
+        vp_journal(LOG_WARNING, VP_MSG_DRIFT, &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1,
+                   "guest %s starts with %s %u on CPUs %s instead of %s (%s)", hook->name,
+                   vp_role_word(diff->role), diff->index, found, wanted,
+                   vp_drift_kind_word(diff->kind));
+    }
+}
+
+int vp_op_started(struct vp_hook *hook, struct vp_error *err)
+{
+    VP_AUTO(vp_status) struct vp_status *status = NULL;
+    struct vp_pin_report report = {0};
+
+    if (!vp_hook_managed(hook))
+        return 0;
+    if (vp_status_load(hook->engine.status_dir, hook->name, &status, err) < 0)
+        return -1;
+    if (vp_engine_ledger(&hook->engine, true, err) < 0)
+        return -1;
+    if (hook->engine.rebuilt && vp_engine_adopt_all(&hook->engine, NULL, err) < 0)
+        return -1;
+    if (vp_engine_confirm(&hook->engine, hook->domain, status->pid, err) < 0)
+        return -1;
+    if (vp_engine_apply(&hook->engine, hook->domain->uuid, true, &report, err) < 0)
+        return -1;
+    report_left(hook, &report);
+    vp_diffs_clear(&report.left);
+    vp_hook_request(hook, "tell");
+    return 0;
+}

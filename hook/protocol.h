@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_HOOK_PROTOCOL_H
+#define VP_HOOK_PROTOCOL_H
+
+/* What launcher and worker have agreed on. */
+
+/* The worker's exit statuses: 0 good, 1 refused (its stderr is the sentence
+ * for libvirt's client), anything else failed (on-error decides). */
+#define VP_WORKER_REFUSED 1
+#define VP_WORKER_FAILED 3
+
+/* A file in which the worker says "limit=MS" and "on-error=allow|refuse" as
+ * soon as it knows them. */
+#define VP_CONTROL_FD 3
+
+/* The same words, kept for launches whose worker cannot say them. */
+#define VP_LAUNCHER_FILE "/run/virtpin/launcher"
+
+#endif

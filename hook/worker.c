@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtpin-hook-worker: one operation of libvirt's qemu hook. Started by the
+ * launcher, which sees to its end. Never calls libvirt: the guest is locked
+ * while its hook runs (libvirt's docs/hooks.rst). */
+#include "hook/worker.h"
+
+#include <fcntl.h>
+#include <libxml/parser.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "decide/cleanup.h"
+#include "hook/protocol.h"
+#include "host/journal.h"
+
+struct operation {
+    const char *name;
+    int (*run)(struct vp_hook *hook, struct vp_error *err);
+};
+
+static const struct operation operations[] = {
+    {"prepare", vp_op_prepare},   {"started", vp_op_started},     {"stopped", vp_op_stopped},
+    {"release", vp_op_stopped},   {"reconnect", vp_op_reconnect}, {"migrate", vp_op_incoming},
+    {"restore", vp_op_incoming},
+};
+
+bool vp_hook_managed(const struct vp_hook *hook)
+{
+    return hook->choice.policy && hook->choice.policy->mode != VP_MODE_OFF;
+}
+
+void vp_hook_apply_pool(struct vp_hook *hook)
+{
+    struct vp_error err = {0};
+
+    if (vp_engine_apply_pool(&hook->engine, hook->domain->uuid, &err) < 0)
+        vp_journal(LOG_WARNING, VP_MSG_HOOK_ERROR,
+                   &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1,
+                   "shared guests could not be moved when guest %s was in %s: %s", hook->name,
+                   hook->operation, err.text);
+}
+
+static void wake(const struct vp_hook *hook)
+{
+    char path[PATH_MAX];
+    int fd;
+
+    if (snprintf(path, sizeof(path), "%s/wake", hook->engine.set->host.run_dir) >=
+        (int)sizeof(path))
+        return;
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)
+        close(fd);
+}
+
+void vp_hook_request(struct vp_hook *hook, const char *kind)
+{
+    struct vp_error err = {0};
+
+    if (vp_ledger_begin(hook->engine.ledger, &err) < 0)
+        return;
+    if (vp_ledger_request(hook->engine.ledger, kind, hook->domain->uuid, &err) < 0 ||
+        vp_ledger_commit(hook->engine.ledger, &err) < 0)
+        vp_ledger_rollback(hook->engine.ledger);
+    wake(hook);
+}
+
+void vp_hook_report(struct vp_hook *hook)
+{
+    for (size_t i = 0; i < hook->findings.count; i++)
+        vp_journal(LOG_WARNING, VP_MSG_PLACED, &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1,
+                   "%s", hook->findings.item[i].text);
+}
+
+/* The launcher made stdin a memory file of the whole XML. */
+static int read_xml(struct vp_hook *hook, struct vp_error *err)
+{
+    struct stat st;
+    size_t at = 0;
+
+    if (fstat(STDIN_FILENO, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > VP_XML_MAX)
+        return vp_fail(err, VP_INPUT, "stdin is not the file that virtpin-hook hands over");
+    hook->xml_length = (size_t)st.st_size;
+    hook->xml = malloc(hook->xml_length + 1);
+    if (!hook->xml)
+        return vp_fail(err, VP_HOST, "out of memory");
+    while (at < hook->xml_length) {
+        ssize_t length = pread(STDIN_FILENO, hook->xml + at, hook->xml_length - at, (off_t)at);
+
+        if (length <= 0)
+            return vp_fail(err, VP_HOST, "stdin ended early");
+        at += (size_t)length;
+    }
+    hook->xml[at] = '\0';
+    return 0;
+}
+
+static int read_domain(struct vp_hook *hook, struct vp_error *err)
+{
+    if (read_xml(hook, err) < 0)
+        return -1;
+    hook->doc = vp_xml_parse(hook->xml, hook->xml_length, err);
+    if (!hook->doc || vp_domain_read(xmlDocGetRootElement(hook->doc), &hook->domain, err) < 0)
+        return vp_wrap(err, "libvirt's XML");
+    if (hook->domain->uuid[0] == '\0')
+        return vp_fail(err, VP_INPUT, "libvirt's XML has no uuid");
+    return 0;
+}
+
+/* Tells the launcher, and launches to come, how long and what on failure. */
+static void say_words(const struct vp_hook *hook)
+{
+    const struct vp_host_conf *host = &hook->engine.set->host;
+    enum vp_verdict verdict = host->on_error;
+    char words[128], kept[128] = "";
+    int length, fd;
+
+    length = snprintf(words, sizeof(words), "limit=%u\non-error=%s\n", host->hook_limit_ms,
+                      verdict == VP_VERDICT_REFUSE ? "refuse" : "allow");
+    fd = open(VP_LAUNCHER_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0) {
+        if (pread(fd, kept, sizeof(kept) - 1, 0) < 0 || strcmp(kept, words) != 0)
+            if (pwrite(fd, words, (size_t)length, 0) == length && ftruncate(fd, length) < 0)
+                length = 0;
+        close(fd);
+    }
+    if (hook->choice.policy && hook->choice.policy->on_error != VP_VERDICT_UNSET)
+        verdict = hook->choice.policy->on_error;
+    length = snprintf(words, sizeof(words), "limit=%u\non-error=%s\n", host->hook_limit_ms,
+                      verdict == VP_VERDICT_REFUSE ? "refuse" : "allow");
+    if (write(VP_CONTROL_FD, words, (size_t)length) != length)
+        return; /* run by hand, without a launcher */
+}
+
+static void report_choice(const struct vp_hook *hook)
+{
+    if (hook->choice.warning[0] != '\0')
+        vp_journal(LOG_WARNING, VP_MSG_POLICY, &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1,
+                   "guest %s: %s", hook->name, hook->choice.warning);
+    if (hook->engine.stale)
+        vp_journal(LOG_WARNING, VP_MSG_POLICY, NULL, 0,
+                   "the policy files are broken; the last good set is used: %s",
+                   hook->engine.findings.count > 0 ? hook->engine.findings.item[0].text : "");
+}
+
+static int run(struct vp_hook *hook, const struct operation *operation,
+               const struct vp_conf_where *where, const char *topology, struct vp_error *err)
+{
+    if (read_domain(hook, err) < 0)
+        return -1;
+    if (vp_engine_open(&hook->engine, where, topology, err) < 0)
+        return -1;
+    vp_engine_choose(&hook->engine, hook->domain, &hook->choice);
+    say_words(hook);
+    report_choice(hook);
+    /* a decision must be over before the launcher's patience is */
+    hook->engine.lock_ms = hook->engine.set->host.hook_limit_ms / 2;
+    return operation->run(hook, err);
+}
+
+/* NAME OPERATION SUBOPERATION EXTRA after the options. */
+static int parse_arguments(int argc, char **argv, struct vp_hook *hook,
+                           struct vp_conf_where *where, const char **topology)
+{
+    int first = 1;
+
+    for (; first < argc && strncmp(argv[first], "--", 2) == 0; first++) {
+        if (strncmp(argv[first], "--daemon=", 9) == 0)
+            hook->daemon_pid = (pid_t)atoi(argv[first] + 9);
+        else if (strcmp(argv[first], "--config") == 0 && first + 1 < argc)
+            where->config = argv[++first];
+        else if (strcmp(argv[first], "--topology") == 0 && first + 1 < argc)
+            *topology = argv[++first];
+        else
+            return -1;
+    }
+    if (argc - first < 2)
+        return -1;
+    hook->name = argv[first];
+    hook->operation = argv[first + 1];
+    hook->extra = argc - first > 3 ? argv[first + 3] : "-";
+    return 0;
+}
+
+static int finish(struct vp_hook *hook, int result, const struct vp_error *err)
+{
+    if (result == 0)
+        return 0;
+    fprintf(stderr, "virtpin: %s\n", err->text);
+    vp_journal(err->code == VP_REFUSED ? LOG_NOTICE : LOG_ERR,
+               err->code == VP_REFUSED ? VP_MSG_REFUSED : VP_MSG_HOOK_ERROR,
+               &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1, "guest %s, %s: %s", hook->name,
+               hook->operation, err->text);
+    return err->code == VP_REFUSED ? VP_WORKER_REFUSED : VP_WORKER_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    struct vp_hook hook = {0};
+    struct vp_conf_where where = {0};
+    struct vp_error err = {0};
+    const char *topology = NULL;
+    int result;
+
+    umask(077);
+    if (parse_arguments(argc, argv, &hook, &where, &topology) < 0) {
+        fputs("virtpin-hook-worker: started by virtpin-hook only\n", stderr);
+        return 2;
+    }
+    vp_journal_open("virtpin-hook", 0);
+    for (size_t i = 0; i < sizeof(operations) / sizeof(*operations); i++) {
+        if (strcmp(hook.operation, operations[i].name) != 0)
+            continue;
+        result = run(&hook, &operations[i], &where, topology, &err);
+        /* the process ends here: what it holds goes with it, but the ledger is
+         * closed so that its log is folded in */
+        vp_ledger_close(hook.engine.ledger);
+        return finish(&hook, result, &err);
+    }
+    return 0;
+}
