@@ -7,22 +7,9 @@
 #include "decide/cleanup.h"
 #include "decide/error.h"
 #include "decide/finding.h"
-#include "decide/plan.h"
+#include "decide/plan_priv.h"
 
-/* What a plan under way carries from step to step. */
-struct making {
-    const struct vp_plan_input *in;
-    struct vp_plan *plan;
-    struct vp_findings *findings; /* may be NULL */
-    struct vp_error *err;
-    struct vp_cpuset taken; /* others' exclusive CPUs */
-    struct vp_cpuset fixed; /* others' non-exclusive ones */
-    struct vp_cpuset held;  /* of taken: kept for guests that have stopped */
-    struct vp_cpuset pool;  /* as others leave it */
-    bool others_use_pool;
-};
-
-static void gather_holdings(struct making *m)
+static void gather_holdings(struct vp_making *m)
 {
     const struct vp_plan_input *in = m->in;
 
@@ -41,110 +28,7 @@ static void gather_holdings(struct making *m)
     vp_cpuset_minus(&m->pool, &m->taken);
 }
 
-static void add_want(struct vp_plan *plan, enum vp_role role, unsigned index,
-                     enum vp_want_kind kind, const struct vp_cpuset *cpus)
-{
-    struct vp_want *want = &plan->want[plan->want_count++];
-
-    *want = (struct vp_want){.role = role, .index = index, .kind = kind};
-    if (cpus)
-        want->cpus = *cpus;
-}
-
-static void want_cpu(struct vp_plan *plan, enum vp_role role, unsigned index, int cpu)
-{
-    struct vp_cpuset one = {0};
-
-    vp_cpuset_add(&one, cpu);
-    add_want(plan, role, index, VP_WANT_SET, &one);
-}
-
-/* The union of the vCPUs' wants; kind POOL where any of them is in the pool. */
-static void want_like_vcpus(struct vp_plan *plan, enum vp_role role, unsigned index)
-{
-    struct vp_cpuset all = {0};
-    enum vp_want_kind kind = VP_WANT_SET;
-    unsigned vcpus = 0;
-
-    for (size_t i = 0; i < plan->want_count; i++) {
-        if (plan->want[i].role != VP_ROLE_VCPU)
-            continue;
-        vcpus++;
-        if (plan->want[i].kind != VP_WANT_SET)
-            kind = plan->want[i].kind;
-        vp_cpuset_or(&all, &plan->want[i].cpus);
-    }
-    add_want(plan, role, index, vcpus > 0 ? kind : VP_WANT_NOTHING, &all);
-}
-
-/* A CPULIST for threads: what is online and nobody else's. */
-static int want_list(struct making *m, enum vp_role role, unsigned index,
-                     const struct vp_cpuset *list)
-{
-    struct vp_cpuset cpus = *list;
-    char text[256];
-
-    vp_cpuset_and(&cpus, &m->in->topology->online);
-    vp_cpuset_minus(&cpus, &m->taken);
-    if (vp_cpuset_empty(&cpus)) {
-        vp_cpuset_print(list, text, sizeof(text));
-        return vp_fail(m->err, VP_REFUSED,
-                       "policy %s puts %s threads on CPUs %s: each of them is offline, absent or "
-                       "another guest's; change %s in the policy",
-                       m->in->policy->name, vp_role_word(role), text,
-                       role == VP_ROLE_EMULATOR ? "emulator" : "iothreads");
-    }
-    vp_cpuset_or(&m->plan->fixed_cpus, &cpus);
-    add_want(m->plan, role, index, VP_WANT_SET, &cpus);
-    return 0;
-}
-
-/* One emulator or I/O thread; isolated_cpu is the CPU that the placer gave to
- * it under isolate. */
-static int want_where(struct making *m, enum vp_role role, unsigned index,
-                      const struct vp_place_where *where, int isolated_cpu)
-{
-    switch (where->where) {
-    case VP_WHERE_SHARED:
-        add_want(m->plan, role, index, VP_WANT_POOL, NULL);
-        return 0;
-    case VP_WHERE_ISOLATE:
-        if (isolated_cpu >= 0)
-            want_cpu(m->plan, role, index, isolated_cpu);
-        else
-            add_want(m->plan, role, index, VP_WANT_POOL, NULL);
-        return 0;
-    case VP_WHERE_WITH_VCPUS:
-        want_like_vcpus(m->plan, role, index);
-        return 0;
-    case VP_WHERE_LIST:
-        return want_list(m, role, index, &where->cpus);
-    case VP_WHERE_WITH_EMULATOR:
-        break;
-    }
-    const struct vp_want *emulator = vp_plan_find(m->plan, VP_ROLE_EMULATOR, 0);
-
-    add_want(m->plan, role, index, emulator ? emulator->kind : VP_WANT_NOTHING,
-             emulator ? &emulator->cpus : NULL);
-    return 0;
-}
-
-/* Emulator and I/O threads; answer NULL: nothing was isolated. */
-static int plan_others(struct making *m, const struct vp_place_answer *answer)
-{
-    const struct vp_policy *policy = m->in->policy;
-    const struct vp_domain *domain = m->in->domain;
-
-    if (want_where(m, VP_ROLE_EMULATOR, 0, &policy->emulator, answer ? answer->emulator : -1) < 0)
-        return -1;
-    for (size_t i = 0; i < domain->iothread_count; i++)
-        if (want_where(m, VP_ROLE_IOTHREAD, domain->iothread[i], &policy->iothreads,
-                       answer && answer->iothread ? answer->iothread[i] : -1) < 0)
-            return -1;
-    return 0;
-}
-
-static int need_pool(const struct making *m)
+static int need_pool(const struct vp_making *m)
 {
     if (!vp_plan_uses_pool(m->plan) || !vp_cpuset_empty(&m->pool))
         return 0;
@@ -154,7 +38,7 @@ static int need_pool(const struct making *m)
 }
 
 /* numa = single keeps a shared guest to the node that has most of the pool. */
-static void pool_part(const struct making *m, struct vp_cpuset *part)
+static void pool_part(const struct vp_making *m, struct vp_cpuset *part)
 {
     unsigned most = 0;
 
@@ -176,14 +60,14 @@ static void pool_part(const struct making *m, struct vp_cpuset *part)
     }
 }
 
-static int plan_shared(struct making *m)
+static int plan_shared(struct vp_making *m)
 {
     struct vp_cpuset part;
 
     pool_part(m, &part);
     for (unsigned i = 0; i < m->in->domain->vcpus; i++)
-        add_want(m->plan, VP_ROLE_VCPU, i, VP_WANT_POOL, &part);
-    if (plan_others(m, NULL) < 0)
+        vp_plan_add(m->plan, VP_ROLE_VCPU, i, VP_WANT_POOL, &part);
+    if (vp_plan_others(m, NULL) < 0)
         return -1;
     return need_pool(m);
 }
@@ -197,7 +81,7 @@ static const struct vp_cpuset *fixed_cpus_of(const struct vp_policy *policy, uns
 }
 
 /* Why a fixed guest's vCPU cannot have its CPUs; 0, or -1 with the sentence. */
-static int check_fixed(struct making *m, unsigned vcpu, const struct vp_cpuset *cpus)
+static int check_fixed(struct vp_making *m, unsigned vcpu, const struct vp_cpuset *cpus)
 {
     struct vp_cpuset absent = *cpus, reserved = *cpus;
     char text[256];
@@ -220,7 +104,7 @@ static int check_fixed(struct making *m, unsigned vcpu, const struct vp_cpuset *
 }
 
 /* 0 planned; 1 overlaps a dedicated booking; -1 refused. */
-static int plan_fixed(struct making *m)
+static int plan_fixed(struct vp_making *m)
 {
     struct vp_cpuset all = {0};
 
@@ -234,7 +118,7 @@ static int plan_fixed(struct making *m)
         if (check_fixed(m, i, cpus) < 0)
             return -1;
         vp_cpuset_or(&all, cpus);
-        add_want(m->plan, VP_ROLE_VCPU, i, VP_WANT_SET, cpus);
+        vp_plan_add(m->plan, VP_ROLE_VCPU, i, VP_WANT_SET, cpus);
     }
     if (vp_cpuset_meets(&all, &m->taken)) {
         char text[256];
@@ -250,12 +134,12 @@ static int plan_fixed(struct making *m)
                          "guest %s is pinned to CPUs that another fixed guest is pinned to as well",
                          m->in->domain->name);
     m->plan->fixed_cpus = all;
-    if (plan_others(m, NULL) < 0)
+    if (vp_plan_others(m, NULL) < 0)
         return -1;
     return need_pool(m);
 }
 
-static void make_place_host(const struct making *m, struct vp_place_host *host)
+static void make_place_host(const struct vp_making *m, struct vp_place_host *host)
 {
     const struct vp_plan_input *in = m->in;
     const struct vp_host_conf *conf = &in->set->host;
@@ -268,9 +152,9 @@ static void make_place_host(const struct making *m, struct vp_place_host *host)
     vp_cpuset_minus(&host->usable, &m->fixed);
     if (!conf->isolated_avoid)
         host->first = in->topology->isolated;
-    host->pool_needed = m->others_use_pool || in->policy->emulator.where == VP_WHERE_SHARED ||
-                        (in->policy->iothreads.where == VP_WHERE_SHARED &&
-                         in->domain->iothread_count > 0);
+    host->pool_needed =
+        m->others_use_pool || in->policy->emulator.where == VP_WHERE_SHARED ||
+        (in->policy->iothreads.where == VP_WHERE_SHARED && in->domain->iothread_count > 0);
     /* what the emulator or I/O threads are listed on is not for vCPUs */
     if (in->policy->emulator.where == VP_WHERE_LIST)
         vp_cpuset_minus(&host->usable, &in->policy->emulator.cpus);
@@ -278,7 +162,7 @@ static void make_place_host(const struct making *m, struct vp_place_host *host)
         vp_cpuset_minus(&host->usable, &in->policy->iothreads.cpus);
 }
 
-static void make_request(const struct making *m, struct vp_place_request *request)
+static void make_request(const struct vp_making *m, struct vp_place_request *request)
 {
     const struct vp_policy *policy = m->in->policy;
     const struct vp_domain *domain = m->in->domain;
@@ -306,8 +190,8 @@ static void make_request(const struct making *m, struct vp_place_request *reques
 static bool limit_to_kept(const struct vp_plan_input *in, const struct vp_place_request *request,
                           struct vp_place_host *host)
 {
-    unsigned count = request->vcpus + (request->emulator_isolate ? 1 : 0) +
-                     request->iothreads_isolate;
+    unsigned count =
+        request->vcpus + (request->emulator_isolate ? 1 : 0) + request->iothreads_isolate;
     struct vp_cpuset kept = {0};
 
     for (unsigned i = 0; i < count; i++) {
@@ -319,7 +203,8 @@ static bool limit_to_kept(const struct vp_plan_input *in, const struct vp_place_
     }
     if (request->thread_policy != VP_THREADS_PREFER)
         for (unsigned i = 0; i < count; i++)
-            vp_cpuset_or(&kept, &in->topology->core[vp_topology_pu(in->topology, in->keep[i])->core]);
+            vp_cpuset_or(&kept,
+                         &in->topology->core[vp_topology_pu(in->topology, in->keep[i])->core]);
     vp_cpuset_and(&host->usable, &kept);
     return true;
 }
@@ -354,7 +239,7 @@ static bool put_kept(const struct vp_plan_input *in, const struct vp_place_reque
 
 /* 1: the kept CPUs do; 0: they do not; -1: without memory. A guest with cells
  * is placed anew: which cell sits where is the placer's to say. */
-static int place_kept(const struct making *m, const struct vp_place_host *host,
+static int place_kept(const struct vp_making *m, const struct vp_place_host *host,
                       const struct vp_place_request *request, struct vp_place_answer *answer)
 {
     struct vp_place_host narrow = *host;
@@ -373,7 +258,7 @@ static void book_answer(struct vp_plan *plan, const struct vp_place_request *req
                         const struct vp_place_answer *answer)
 {
     for (unsigned i = 0; i < request->vcpus; i++) {
-        want_cpu(plan, VP_ROLE_VCPU, i, answer->vcpu[i]);
+        vp_plan_add_cpu(plan, VP_ROLE_VCPU, i, answer->vcpu[i]);
         vp_cpuset_add(&plan->vcpu_cpus, answer->vcpu[i]);
     }
     if (answer->emulator >= 0)
@@ -385,7 +270,7 @@ static void book_answer(struct vp_plan *plan, const struct vp_place_request *req
 }
 
 /* 0 planned; 1 does not fit (*m->err says why); -1 failed. */
-static int plan_dedicated(struct making *m, struct vp_place_answer *answer)
+static int plan_dedicated(struct vp_making *m, struct vp_place_answer *answer)
 {
     struct vp_place_host host;
     struct vp_place_request request;
@@ -410,12 +295,14 @@ static int plan_dedicated(struct making *m, struct vp_place_answer *answer)
     if (result == 0) {
         vp_fail(m->err, VP_REFUSED, "%s%s%s%s", answer->why, answer->help[0] ? "; " : "",
                 answer->help,
-                vp_cpuset_empty(&m->held) ? "" : "; CPUs of guests that just stopped are kept for them for 10 s");
+                vp_cpuset_empty(&m->held)
+                    ? ""
+                    : "; CPUs of guests that just stopped are kept for them for 10 s");
         return 1;
     }
     book_answer(m->plan, &request, answer);
     vp_cpuset_minus(&m->pool, &answer->taken);
-    if (plan_others(m, answer) < 0)
+    if (vp_plan_others(m, answer) < 0)
         return -1;
     return need_pool(m);
 }
@@ -448,7 +335,7 @@ static void forget(struct vp_plan *plan)
 }
 
 /* The guest does not fit where it should: shared, where the policy says so. */
-static enum vp_plan_result fall_back(struct making *m)
+static enum vp_plan_result fall_back(struct vp_making *m)
 {
     if (m->in->policy->on_no_room != VP_VERDICT_SHARED)
         return VP_PLAN_REFUSED;
@@ -459,7 +346,7 @@ static enum vp_plan_result fall_back(struct making *m)
     return plan_shared(m) == 0 ? VP_PLAN_OK : VP_PLAN_REFUSED;
 }
 
-static enum vp_plan_result make(struct making *m, struct vp_place_answer *answer)
+static enum vp_plan_result make(struct vp_making *m, struct vp_place_answer *answer)
 {
     int result = 0;
 
@@ -494,7 +381,7 @@ enum vp_plan_result vp_plan_make(const struct vp_plan_input *input, struct vp_pl
 {
     struct vp_error own_error = {0};
     struct vp_place_answer own_answer = {.emulator = -1};
-    struct making m = {.in = input, .findings = findings, .err = err ? err : &own_error};
+    struct vp_making m = {.in = input, .findings = findings, .err = err ? err : &own_error};
     enum vp_plan_result result;
 
     *plan = NULL;

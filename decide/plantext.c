@@ -42,8 +42,7 @@ char *vp_plan_print(const struct vp_plan *plan)
         return NULL;
     fprintf(out, FIRST_LINE "\npolicy %s\nhash %s\nmode %s\nplacement %s\nby %s\n",
             plan->policy ? plan->policy : "-", plan->policy_hash[0] ? plan->policy_hash : "-",
-            vp_mode_word(plan->mode), vp_placement_word(plan->placement),
-            by_word[plan->chosen_by]);
+            vp_mode_word(plan->mode), vp_placement_word(plan->placement), by_word[plan->chosen_by]);
     for (size_t i = 0; i < plan->want_count; i++)
         print_want(out, &plan->want[i]);
     print_set(out, "vcpu", &plan->vcpu_cpus);

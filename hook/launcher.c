@@ -284,7 +284,8 @@ static int launch(struct launch *launch, int argc, char **argv, int first)
     if (launch->in < 0 || launch->out < 0 || launch->err < 0 || launch->control < 0)
         return failed(launch, argv[first], "no memory files to be had");
     if (!read_input(launch, began + launch->limit_ms))
-        return failed(launch, argv[first], "libvirt's XML did not come whole, in time or is above 16 MiB");
+        return failed(launch, argv[first],
+                      "libvirt's XML did not come whole, in time or is above 16 MiB");
     worker = fork();
     if (worker < 0)
         return failed(launch, argv[first], "no process to be had");

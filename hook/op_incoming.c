@@ -36,12 +36,11 @@ static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
                              "cold start (on-migrate = refuse)",
                              vp_facet_word(change->facet), change->from, policy->name, change->to);
         else
-            vp_journal(LOG_WARNING, VP_MSG_DEFINITION,
-                       &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1,
-                       "guest %s comes in with %s %s, policy %s wants %s; this takes effect at its "
-                       "next cold start",
-                       hook->name, vp_facet_word(change->facet), change->from, policy->name,
-                       change->to);
+            vp_journal(
+                LOG_WARNING, VP_MSG_DEFINITION, &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1,
+                "guest %s comes in with %s %s, policy %s wants %s; this takes effect at its "
+                "next cold start",
+                hook->name, vp_facet_word(change->facet), change->from, policy->name, change->to);
     }
     vp_changes_clear(&changes);
     return result;
@@ -82,8 +81,8 @@ static int print_plan(struct vp_hook *hook, const struct vp_plan *plan, struct v
     int result = vp_engine_pins(&hook->engine, &row, hook->domain, &pins, err);
 
     if (result == 0 && pins.count > 0)
-        result = vp_rewrite_pins(xmlDocGetRootElement(hook->doc), &pins, plan->policy, &changed,
-                                 err);
+        result =
+            vp_rewrite_pins(xmlDocGetRootElement(hook->doc), &pins, plan->policy, &changed, err);
     else if (result == 0)
         result = vp_rewrite_strip(xmlDocGetRootElement(hook->doc), &changed, err);
     if (result == 0 && changed)
@@ -102,8 +101,6 @@ int vp_op_incoming(struct vp_hook *hook, struct vp_error *err)
     if (check_guest_cpu(hook, err) < 0)
         return -1;
     if (vp_engine_ledger(&hook->engine, true, err) < 0)
-        return -1;
-    if (hook->engine.rebuilt && vp_engine_adopt_all(&hook->engine, NULL, err) < 0)
         return -1;
     if (vp_engine_book(&hook->engine, hook->domain, &hook->choice, &asker, &plan, &hook->findings,
                        err) != VP_PLAN_OK)

@@ -19,11 +19,10 @@ static void describe(const struct vp_changes *changes, const char *policy, char 
     for (size_t i = 0; i < changes->count && used < size; i++) {
         const struct vp_change *change = &changes->item[i];
 
-        used += (size_t)snprintf(text + used, size - used,
-                                 change->impossible ? "%sguest %s is %s: %s"
-                                                    : "%sguest %s is %s, policy wants %s",
-                                 i > 0 ? "; " : "", vp_facet_word(change->facet), change->from,
-                                 change->to);
+        used += (size_t)snprintf(
+            text + used, size - used,
+            change->impossible ? "%sguest %s is %s: %s" : "%sguest %s is %s, policy wants %s",
+            i > 0 ? "; " : "", vp_facet_word(change->facet), change->from, change->to);
     }
     if (used < size)
         snprintf(text + used, size - used, " (policy %s)", policy);
@@ -62,8 +61,7 @@ static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
     if (vp_guest_cpu_check(hook->domain, hook->choice.policy, VP_OP_DEFINE, &changes) < 0)
         return vp_fail(err, VP_HOST, "out of memory");
     if (changes.count > 0) {
-        bool rewritten = !all_impossible(&changes) &&
-                         hook->choice.policy->mode == VP_MODE_ENFORCE;
+        bool rewritten = !all_impossible(&changes) && hook->choice.policy->mode == VP_MODE_ENFORCE;
 
         describe(&changes, hook->choice.policy->name, text, sizeof(text));
         if (rewritten)
@@ -76,7 +74,8 @@ static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
         else
             vp_journal(LOG_WARNING, VP_MSG_DEFINITION,
                        &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1, "guest %s: %s; %s",
-                       hook->name, text, rewritten ? "this takes effect at its next start" : "left");
+                       hook->name, text,
+                       rewritten ? "this takes effect at its next start" : "left");
     }
     vp_changes_clear(&changes);
     return result;
@@ -91,8 +90,6 @@ int vp_op_prepare(struct vp_hook *hook, struct vp_error *err)
     if (!vp_hook_managed(hook))
         return 0;
     if (vp_engine_ledger(&hook->engine, true, err) < 0)
-        return -1;
-    if (hook->engine.rebuilt && vp_engine_adopt_all(&hook->engine, NULL, err) < 0)
         return -1;
     if (check_guest_cpu(hook, err) < 0)
         return -1;
@@ -132,8 +129,6 @@ int vp_op_started(struct vp_hook *hook, struct vp_error *err)
     if (vp_status_load(hook->engine.status_dir, hook->name, &status, err) < 0)
         return -1;
     if (vp_engine_ledger(&hook->engine, true, err) < 0)
-        return -1;
-    if (hook->engine.rebuilt && vp_engine_adopt_all(&hook->engine, NULL, err) < 0)
         return -1;
     if (vp_engine_confirm(&hook->engine, hook->domain, status->pid, err) < 0)
         return -1;

@@ -34,8 +34,8 @@ static int free_guest(struct vp_hook *hook, struct vp_error *err)
         hold = REVERT_MS;
     /* release comes after stopped: what that kept is kept, unless it is now
      * known that no revert follows */
-    leave = row.state == VP_GUEST_LEASE && strcmp(row.operation, "stopped") == 0 &&
-            may_be_revert(hook);
+    leave =
+        row.state == VP_GUEST_LEASE && strcmp(row.operation, "stopped") == 0 && may_be_revert(hook);
     vp_guest_row_clear(&row);
     if (leave)
         return 0;

@@ -24,8 +24,8 @@ struct operation {
 };
 
 static const struct operation operations[] = {
-    {"prepare", vp_op_prepare},   {"started", vp_op_started},     {"stopped", vp_op_stopped},
-    {"release", vp_op_stopped},   {"reconnect", vp_op_reconnect}, {"migrate", vp_op_incoming},
+    {"prepare", vp_op_prepare},  {"started", vp_op_started},     {"stopped", vp_op_stopped},
+    {"release", vp_op_stopped},  {"reconnect", vp_op_reconnect}, {"migrate", vp_op_incoming},
     {"restore", vp_op_incoming},
 };
 
@@ -39,9 +39,8 @@ void vp_hook_apply_pool(struct vp_hook *hook)
     struct vp_error err = {0};
 
     if (vp_engine_apply_pool(&hook->engine, hook->domain->uuid, &err) < 0)
-        vp_journal(LOG_WARNING, VP_MSG_HOOK_ERROR,
-                   &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1,
-                   "shared guests could not be moved when guest %s was in %s: %s", hook->name,
+        vp_journal(LOG_WARNING, VP_MSG_HOOK_ERROR, &(struct vp_field){"VIRTPIN_GUEST", hook->name},
+                   1, "shared guests could not be moved when guest %s was in %s: %s", hook->name,
                    hook->operation, err.text);
 }
 
@@ -164,8 +163,8 @@ static int run(struct vp_hook *hook, const struct operation *operation,
 }
 
 /* NAME OPERATION SUBOPERATION EXTRA after the options. */
-static int parse_arguments(int argc, char **argv, struct vp_hook *hook,
-                           struct vp_conf_where *where, const char **topology)
+static int parse_arguments(int argc, char **argv, struct vp_hook *hook, struct vp_conf_where *where,
+                           const char **topology)
 {
     int first = 1;
 

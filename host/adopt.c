@@ -60,8 +60,8 @@ static int *present_cpus(const struct vp_status *status, const struct vp_policy 
     if (!keep)
         return NULL;
     for (unsigned i = 0; i < domain->vcpus; i++)
-        keep[at++] = threads ? thread_cpu(threads, VP_ROLE_VCPU, i)
-                             : pinned_cpu(status, VP_ROLE_VCPU, i);
+        keep[at++] =
+            threads ? thread_cpu(threads, VP_ROLE_VCPU, i) : pinned_cpu(status, VP_ROLE_VCPU, i);
     if (policy->emulator.where == VP_WHERE_ISOLATE)
         keep[at++] = threads ? thread_cpu(threads, VP_ROLE_EMULATOR, 0)
                              : pinned_cpu(status, VP_ROLE_EMULATOR, 0);
@@ -138,11 +138,12 @@ static int adoption_read(struct vp_engine *engine, const char *name, struct adop
 
 static int put_adopted(struct vp_engine *engine, struct adoption *a, struct vp_error *err)
 {
-    struct vp_guest_row row = {.state = VP_GUEST_RUNNING, .pid = a->status->pid,
-                               .pid_start = a->start, .since_ms = vp_now_ms()};
+    struct vp_guest_row row = {.state = VP_GUEST_RUNNING,
+                               .pid = a->status->pid,
+                               .pid_start = a->start,
+                               .since_ms = vp_now_ms()};
     struct vp_error why = {0};
-    enum vp_plan_result result =
-        plan_present(engine, &a->input, a->keep, 2, &row.plan, &why);
+    enum vp_plan_result result = plan_present(engine, &a->input, a->keep, 2, &row.plan, &why);
     int put = -1;
 
     snprintf(row.uuid, sizeof(row.uuid), "%s", a->status->domain->uuid);
@@ -189,8 +190,7 @@ static int adopt_locked(struct vp_engine *engine, struct adoption *a, struct vp_
     return result;
 }
 
-int vp_engine_adopt(struct vp_engine *engine, const char *name, bool *adopted,
-                    struct vp_error *err)
+int vp_engine_adopt(struct vp_engine *engine, const char *name, bool *adopted, struct vp_error *err)
 {
     struct adoption a = {0};
     int result = -1;
@@ -298,6 +298,8 @@ int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error
         free(running[i].name);
     }
     free(running);
+    if (result == 0 && vp_ledger_rebuilt(engine->ledger))
+        result = vp_ledger_adopted(engine->ledger, err);
     if (changed)
         *changed = events > 0;
     return result;
@@ -399,8 +401,7 @@ static int replan_locked(struct vp_engine *engine, struct vp_guest_row *row, str
 {
     VP_AUTO(vp_plan) struct vp_plan *plan = NULL;
     struct vp_error why = {0};
-    enum vp_plan_result result =
-        plan_present(engine, &a->input, a->keep, 2, &plan, &why);
+    enum vp_plan_result result = plan_present(engine, &a->input, a->keep, 2, &plan, &why);
 
     if (result == VP_PLAN_FAILED)
         return vp_fail(err, VP_HOST, "%s", why.text);

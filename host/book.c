@@ -126,6 +126,20 @@ enum vp_plan_result vp_engine_plan_locked(struct vp_engine *engine, struct vp_pl
     return result;
 }
 
+/* Begins a transaction on a ledger that knows all that runs: one made anew,
+ * also under our feet, first adopts it. */
+static int begin_adopted(struct vp_engine *engine, struct vp_error *err)
+{
+    if (vp_ledger_begin(engine->ledger, err) < 0)
+        return -1;
+    if (!vp_ledger_rebuilt(engine->ledger))
+        return 0;
+    vp_ledger_rollback(engine->ledger);
+    if (vp_engine_adopt_all(engine, NULL, err) < 0)
+        return -1;
+    return vp_ledger_begin(engine->ledger, err);
+}
+
 /* Whether an earlier answer of ours, already printed into the guest's XML or
  * held for a revert, still stands for this domain. */
 static bool lease_stands(const struct vp_engine *engine, const struct vp_guest_row *row,
@@ -155,8 +169,7 @@ static void fill_lease(struct vp_guest_row *row, const struct vp_domain *domain,
     row->daemon_pid = asker->daemon_pid;
     row->daemon_start = vp_process_start("/proc", asker->daemon_pid);
     row->since_ms = vp_now_ms();
-    row->held_until_ms =
-        strcmp(asker->operation, "prepare") == 0 ? 0 : row->since_ms + ANSWER_MS;
+    row->held_until_ms = strcmp(asker->operation, "prepare") == 0 ? 0 : row->since_ms + ANSWER_MS;
 }
 
 /* Makes `row` a lease with a new plan. Under audit a guest that would not fit
@@ -220,7 +233,7 @@ enum vp_plan_result vp_engine_book(struct vp_engine *engine, const struct vp_dom
     if (!choice->policy || choice->policy->mode == VP_MODE_OFF)
         return VP_PLAN_OK;
     vp_engine_input(engine, domain, choice, &input);
-    if (vp_ledger_begin(engine->ledger, err) < 0)
+    if (begin_adopted(engine, err) < 0)
         return VP_PLAN_FAILED;
     if (vp_ledger_guests(engine->ledger, &seen, err) == 0 &&
         vp_engine_remove_ended(engine, &seen, NULL, err) == 0)
@@ -292,7 +305,7 @@ int vp_engine_confirm(struct vp_engine *engine, const struct vp_domain *domain, 
 
     if (start == 0)
         return vp_fail(err, VP_GONE, "guest %s has ended", domain->name);
-    if (vp_ledger_begin(engine->ledger, err) < 0)
+    if (begin_adopted(engine, err) < 0)
         return -1;
     if (confirm_locked(engine, domain, pid, start, err) == 0 &&
         vp_ledger_commit(engine->ledger, err) == 0)

@@ -43,8 +43,8 @@ int vp_engine_open(struct vp_engine *engine, const struct vp_conf_where *where, 
     if (spec)
         result = vp_conf_load(&engine->where, &engine->set, &engine->findings, err);
     else
-        result = vp_conf_in_force(&engine->where, &engine->set, &engine->stale, &engine->findings,
-                                  err);
+        result =
+            vp_conf_in_force(&engine->where, &engine->set, &engine->stale, &engine->findings, err);
     if (result < 0)
         return -1;
     if (spec)
@@ -170,7 +170,8 @@ enum vp_plan_result vp_engine_would(struct vp_engine *engine, const struct vp_do
     input.holding = holding;
     input.holding_count = count;
     /* what the guest has already is what it would have */
-    if (engine->ledger && vp_ledger_guest(engine->ledger, domain->uuid, &own, NULL) == 1 && own.plan)
+    if (engine->ledger && vp_ledger_guest(engine->ledger, domain->uuid, &own, NULL) == 1 &&
+        own.plan)
         keep = vp_keep_of_plan(own.plan, domain);
     input.keep = keep;
     result = vp_plan_make(&input, plan, answer, findings, err);

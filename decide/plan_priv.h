@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_PLAN_PRIV_H
+#define VP_PLAN_PRIV_H
+
+#include "decide/plan.h"
+
+/* What planmake.c and planthreads.c share. */
+
+/* What a plan under way carries from step to step. */
+struct vp_making {
+    const struct vp_plan_input *in;
+    struct vp_plan *plan;
+    struct vp_findings *findings; /* may be NULL */
+    struct vp_error *err;
+    struct vp_cpuset taken; /* others' exclusive CPUs */
+    struct vp_cpuset fixed; /* others' non-exclusive ones */
+    struct vp_cpuset held;  /* of taken: kept for guests that have stopped */
+    struct vp_cpuset pool;  /* as others leave it */
+    bool others_use_pool;
+};
+
+/* Appends a want; the plan has room for every thread of the guest. cpus may be NULL. */
+void vp_plan_add(struct vp_plan *plan, enum vp_role role, unsigned index, enum vp_want_kind kind,
+                 const struct vp_cpuset *cpus);
+void vp_plan_add_cpu(struct vp_plan *plan, enum vp_role role, unsigned index, int cpu);
+
+/* Emulator and I/O threads, after the vCPUs; answer NULL: nothing was isolated.
+ * 0, or -1 with m->err (refused). */
+int vp_plan_others(struct vp_making *m, const struct vp_place_answer *answer);
+
+#endif
