@@ -37,6 +37,9 @@ bool vp_findings_note(struct vp_findings *list, enum vp_grade grade, const char 
 /* How many are VP_ERROR. */
 size_t vp_findings_errors(const struct vp_findings *list);
 
+/* By file in byte order, then line; what stands on one line keeps its order. */
+void vp_findings_sort(struct vp_findings *list);
+
 /* "FILE:LINE: TEXT" (whatever of it there is) into buf; returns buf. */
 char *vp_finding_line(const struct vp_finding *finding, char *buf, size_t size);
 

@@ -113,8 +113,8 @@ struct vp_policy_set {
     struct vp_host_conf host;
     struct vp_policy *policy; /* sorted by name in byte order */
     size_t count;
-    char hash[72];      /* "sha256:" and 64 hex digits, of the normalised text */
-    char *text;         /* the normalised text: parses again to the same set */
+    char hash[72]; /* "sha256:" and 64 hex digits, of the normalised text */
+    char *text;    /* the normalised text: parses again to the same set */
     struct vp_strings files;
 };
 
@@ -131,6 +131,18 @@ struct vp_policy_set *vp_policy_set_defaults(void);
 /* The policy of that name, NULL if there is none. */
 const struct vp_policy *vp_policy_find(const struct vp_policy_set *set, const char *name);
 
+/* Warns of policies that have match keys and the same priority, unless what
+ * they match shows that no guest can have both. Not part of building a set:
+ * it looks at every pair. */
+void vp_policy_warn_ties(const struct vp_policy_set *set, struct vp_findings *findings);
+
+/* Frees what a policy or a host configuration holds, not the object. */
+void vp_policy_clear(struct vp_policy *policy);
+void vp_host_conf_clear(struct vp_host_conf *host);
+
+/* True if any match-* key is set. */
+bool vp_policy_matches_some(const struct vp_policy *policy);
+
 /* The words of the enums as policy files have them ("host-passthrough"). */
 const char *vp_mode_word(enum vp_mode mode);
 const char *vp_cpu_mode_word(enum vp_cpu_mode mode);
@@ -143,7 +155,7 @@ const char *vp_numa_word(enum vp_numa numa);
 /* What matching looks at; strings may be NULL where the domain has none. */
 struct vp_match_facts {
     const char *name, *uuid, *title, *os, *type, *arch, *machine, *partition, *host;
-    unsigned vcpus;         /* maximum */
+    unsigned vcpus; /* maximum */
     uint64_t memory_kib;
     const char *named_policy; /* <virtpin:guest policy=>, NULL if none */
     /* metadata elements as "{URI}name" and their text, for match-metadata */
@@ -166,6 +178,9 @@ struct vp_choice {
 /* Pure; see "Which policy applies" in virtpin-policy(5). */
 void vp_policy_choose(const struct vp_policy_set *set, const struct vp_match_facts *facts,
                       struct vp_choice *choice);
+
+/* True if the globs hold for a host's name or for its first label. */
+bool vp_host_globs_hold(const struct vp_strings *globs, const char *nodename);
 
 /* FNV-1a-64 of "POLICY:uuid in lower case" mod 100 is below percent. */
 bool vp_rollout_in(const char *policy, const char *uuid, unsigned percent);

@@ -19,8 +19,12 @@ static inline void vp_draft_cleanup(struct vp_draft **draft)
     vp_draft_free(*draft);
 }
 
+/* Notes a file among those that the set is made of, even if it is empty. */
+void vp_draft_file(struct vp_draft *draft, const char *file);
+
 /* A section header as written, without brackets: "policy NAME", "host",
- * "host GLOB", "pool NAME". Errors become findings with file and line. */
+ * "host GLOB", "pool NAME". Errors become findings with file and line. NULL:
+ * the reader has reported the header, keys are passed over until the next. */
 void vp_draft_section(struct vp_draft *draft, const char *file, int line, const char *section,
                       struct vp_findings *findings);
 
@@ -28,6 +32,12 @@ void vp_draft_section(struct vp_draft *draft, const char *file, int line, const 
  * continuation lines. Strings are copied. */
 void vp_draft_key(struct vp_draft *draft, const char *file, int line, const char *key,
                   const char *value, struct vp_findings *findings);
+
+/* An error that the reader itself found; no set comes of the draft then, even
+ * if there was no memory for the finding. */
+void vp_draft_error(struct vp_draft *draft, const char *file, int line,
+                    struct vp_findings *findings, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 /* The run-dir that the draft states so far for host `nodename`, the default
  * where none is or it is bad: a broken set is still looked for there. The
@@ -46,10 +56,11 @@ struct vp_key_row {
     const char *section; /* "policy", "host" or "pool" */
     const char *group;   /* "choosing", "guest CPU", ... */
     const char *name;
-    const char *legal;   /* "enforce audit off" */
-    const char *fallback;/* default, "-" if none */
-    const char *meaning; /* one line */
-    bool served;         /* false: an error that says "not served by this version" */
+    const char *legal;            /* "enforce audit off" */
+    const char *fallback;         /* default, "-" if none */
+    const char *meaning;          /* one line */
+    bool served;                  /* false: an error that says "not served by this version" */
+    const struct vp_key_use *use; /* how it is read and printed (policykeys.h) */
 };
 const struct vp_key_row *vp_key_rows(unsigned *count);
 

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "decide/policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "decide/finding.h"
+#include "decide/policydraft.h"
+#include "decide/policykeys.h"
+
+static void clear_fields(const char *section, void *object)
+{
+    unsigned count;
+    const struct vp_key_row *rows = vp_keys_of(section, &count);
+
+    for (unsigned i = 0; i < count; i++)
+        if (rows[i].served && rows[i].use->ops->release)
+            rows[i].use->ops->release((char *)object + rows[i].use->offset);
+}
+
+void vp_policy_clear(struct vp_policy *policy)
+{
+    clear_fields("policy", policy);
+    free(policy->name);
+    policy->name = NULL;
+    policy->vcpupin_count = 0;
+}
+
+void vp_host_conf_clear(struct vp_host_conf *host)
+{
+    clear_fields("host", host);
+}
+
+void vp_policy_set_free(struct vp_policy_set *set)
+{
+    if (!set)
+        return;
+    for (size_t i = 0; set->policy && i < set->count; i++)
+        vp_policy_clear(&set->policy[i]);
+    free(set->policy);
+    vp_host_conf_clear(&set->host);
+    for (size_t i = 0; i < set->files.count; i++)
+        free(set->files.item[i]);
+    free(set->files.item);
+    free(set->text);
+    free(set);
+}
+
+struct vp_policy_set *vp_policy_set_defaults(void)
+{
+    struct vp_draft *draft = vp_draft_new();
+    struct vp_findings findings = {0};
+    struct vp_policy_set *set = NULL;
+
+    if (draft)
+        vp_draft_finish(draft, "", &set, &findings);
+    vp_draft_free(draft);
+    vp_findings_clear(&findings);
+    return set;
+}
+
+static int by_name(const void *name, const void *policy)
+{
+    return strcmp(name, ((const struct vp_policy *)policy)->name);
+}
+
+const struct vp_policy *vp_policy_find(const struct vp_policy_set *set, const char *name)
+{
+    if (set->count == 0)
+        return NULL;
+    return bsearch(name, set->policy, set->count, sizeof(*set->policy), by_name);
+}
+
+bool vp_policy_matches_some(const struct vp_policy *policy)
+{
+    return policy->match_name.count > 0 || policy->match_title.count > 0 ||
+           policy->match_uuid.count > 0 || policy->match_metadata.count > 0 ||
+           policy->match_os.count > 0 || policy->match_type.count > 0 ||
+           policy->match_arch.count > 0 || policy->match_machine.count > 0 ||
+           policy->match_partition.count > 0 || policy->match_host.count > 0 ||
+           policy->match_vcpus.count > 0 || policy->match_memory.count > 0;
+}
+
+const char *vp_mode_word(enum vp_mode mode)
+{
+    static const char *const words[] = {"audit", "enforce", "off"};
+
+    return words[mode];
+}
+
+const char *vp_cpu_mode_word(enum vp_cpu_mode mode)
+{
+    static const char *const words[] = {"keep", "custom", "host-model", "host-passthrough"};
+
+    return words[mode];
+}
+
+const char *vp_placement_word(enum vp_placement placement)
+{
+    static const char *const words[] = {"none", "shared", "dedicated", "fixed"};
+
+    return words[placement];
+}
+
+const char *vp_thread_policy_word(enum vp_thread_policy policy)
+{
+    static const char *const words[] = {"prefer", "require", "isolate"};
+
+    return words[policy];
+}
+
+const char *vp_numa_word(enum vp_numa numa)
+{
+    static const char *const words[] = {"fewest", "single", "any"};
+
+    return words[numa];
+}

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "decide/policydraft.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "decide/policydraftpriv.h"
+#include "decide/policytext.h"
+
+/* From a draft to a policy set: bases resolved, values read, text printed. */
+
+enum { DEPTH_MAX = 8 };
+
+struct build {
+    struct vp_draft *draft;
+    struct vp_findings *findings;
+    struct draft_section **named; /* policies without duplicates, by name */
+    size_t count;
+    const struct vp_key_row *base_row;
+    ptrdiff_t base_slot;
+    struct vp_policy built_in; /* nothing of it is allocated */
+    struct vp_policy_set *set;
+    struct vp_text text, value;
+};
+
+/* Stands in a list of effective values for a `default`. */
+static struct draft_value built_in_value;
+
+static void *field_of(const struct vp_key_row *row, void *object)
+{
+    return (char *)object + row->use->offset;
+}
+
+static void report_value(struct build *build, const struct draft_section *section,
+                         const struct vp_key_row *row, const struct draft_value *value,
+                         const struct vp_fault *fault)
+{
+    struct vp_finding at = {
+        .grade = VP_ERROR,
+        .file = (char *)value->file,
+        .line = value->line,
+        .policy = section->kind == DRAFT_HOST ? (char *)"host" : section->name,
+        .key = (char *)row->name,
+        .found = value->text,
+    };
+    char legal[256];
+
+    at.legal = (char *)vp_key_legal(row, legal, sizeof(legal));
+    if (fault->not_served)
+        draft_report(build->draft, build->findings, &at,
+                     "%s: \"%.80s\" is not served by this version, legal: %s", row->name,
+                     value->text, legal);
+    else if (strcmp(value->text, "default") == 0 && section->kind == DRAFT_POLICY)
+        draft_report(build->draft, build->findings, &at,
+                     "%s: \"default\" has a meaning only in a policy with a base, legal: %s",
+                     row->name, legal);
+    else
+        draft_report(build->draft, build->findings, &at, "%s: found \"%.80s\", legal: %s%s%s",
+                     row->name, value->text, legal, fault->why[0] != '\0' ? "; " : "", fault->why);
+}
+
+/* ---- bases ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(struct draft_section *const *)a)->name,
+                  (*(struct draft_section *const *)b)->name);
+}
+
+static struct draft_section *find_named(const struct build *build, const char *name)
+{
+    struct draft_section key = {.name = (char *)name}, *wanted = &key, **found;
+
+    found = bsearch(&wanted, build->named, build->count, sizeof(wanted), by_name);
+    return found ? *found : NULL;
+}
+
+static void report_twice(struct build *build, struct draft_section *section,
+                         const struct draft_section *first)
+{
+    struct vp_finding at = {.grade = VP_ERROR,
+                            .file = (char *)section->file,
+                            .line = section->line,
+                            .policy = section->name};
+
+    section->duplicate = true;
+    draft_report(build->draft, build->findings, &at, "policy %s stands here and at %s:%d",
+                 section->name, draft_base_name(first->file), first->line);
+}
+
+/* qsort may swap equals, so which one is the duplicate goes by their order in
+ * the draft: sorted pointers of one name are compared by place. */
+static int by_name_then_place(const void *a, const void *b)
+{
+    const struct draft_section *left = *(struct draft_section *const *)a;
+    const struct draft_section *right = *(struct draft_section *const *)b;
+    int order = strcmp(left->name, right->name);
+
+    if (order != 0)
+        return order;
+    order = strcmp(left->file, right->file);
+    return order != 0 ? order : left->line - right->line;
+}
+
+static bool collect_policies(struct build *build)
+{
+    struct vp_draft *draft = build->draft;
+    size_t kept = 0;
+
+    build->named = calloc(draft->count + 1, sizeof(struct draft_section *));
+    if (!build->named)
+        return false;
+    for (size_t i = 0; i < draft->count; i++)
+        if (draft->section[i]->kind == DRAFT_POLICY)
+            build->named[build->count++] = draft->section[i];
+    qsort(build->named, build->count, sizeof(struct draft_section *), by_name_then_place);
+    for (size_t i = 0; i < build->count; i++) {
+        struct draft_section *section = build->named[i];
+
+        if (kept > 0 && strcmp(build->named[kept - 1]->name, section->name) == 0)
+            report_twice(build, section, build->named[kept - 1]);
+        else
+            build->named[kept++] = section;
+    }
+    build->count = kept;
+    return true;
+}
+
+static void report_base(struct build *build, struct draft_section *section, const char *why)
+{
+    const struct draft_value *value = section->own[build->base_slot];
+    struct vp_finding at = {.grade = VP_ERROR,
+                            .file = (char *)value->file,
+                            .line = value->line,
+                            .policy = section->name,
+                            .key = (char *)"base",
+                            .found = value->text};
+
+    draft_report(build->draft, build->findings, &at, "base: found \"%.60s\", %s", value->text, why);
+}
+
+static void link_base(struct build *build, struct draft_section *section)
+{
+    const struct draft_value *value = section->own[build->base_slot];
+
+    if (!value)
+        return;
+    section->base = find_named(build, value->text);
+    if (section->base) {
+        section->base->used_as_base = true;
+        return;
+    }
+    section->unsound = true;
+    report_base(build, section, "no policy has that name");
+}
+
+/* Long circles are only seen to be too deep. */
+static void check_depth(struct build *build, struct draft_section *section)
+{
+    unsigned depth = 0;
+
+    for (struct draft_section *up = section->base; up && depth < 64; up = up->base) {
+        depth++;
+        if (up == section) {
+            section->unsound = true;
+            report_base(build, section, "the bases run in a circle");
+            return;
+        }
+    }
+    if (depth <= DEPTH_MAX)
+        return;
+    section->unsound = true;
+    report_base(build, section, "the chain of bases is deeper than 8");
+}
+
+/* Afterwards no chain is endless, so that the rest can be checked all the
+ * same and all errors be shown at once. */
+static void resolve_bases(struct build *build)
+{
+    for (size_t i = 0; i < build->count; i++)
+        link_base(build, build->named[i]);
+    for (size_t i = 0; i < build->count; i++)
+        check_depth(build, build->named[i]);
+    for (size_t i = 0; i < build->count; i++)
+        if (build->named[i]->unsound)
+            build->named[i]->base = NULL;
+}
+
+static bool is_sound(const struct draft_section *section)
+{
+    for (; section; section = section->base)
+        if (section->unsound)
+            return false;
+    return true;
+}
+
+/* ---- policies ---- */
+
+/* A list may hold the word `default` as a name; only what a base can give can
+ * be given back. */
+static bool is_default(const struct build *build, const struct vp_key_row *row,
+                       const struct draft_section *section, const struct draft_value *value)
+{
+    bool restorable = !row->use->own || !row->use->item;
+
+    return restorable && section->own[build->base_slot] && strcmp(value->text, "default") == 0;
+}
+
+static void effective_values(const struct build *build, const struct draft_section *section,
+                             struct draft_value **value)
+{
+    const struct vp_key_row *rows = build->draft->rows[DRAFT_POLICY];
+
+    for (const struct draft_section *from = section; from; from = from->base) {
+        for (unsigned i = 0; i < build->draft->row_count[DRAFT_POLICY]; i++) {
+            if (!from->own[i] || value[i] || (from != section && rows[i].use->own))
+                continue;
+            value[i] =
+                is_default(build, &rows[i], from, from->own[i]) ? &built_in_value : from->own[i];
+        }
+    }
+}
+
+static void print_key(struct build *build, const struct vp_key_row *row, void *object,
+                      const char *raw)
+{
+    vp_text_reset(&build->value);
+    row->use->ops->print(row, field_of(row, object), raw, &build->value);
+    if (build->value.failed || !build->value.bytes ||
+        strcmp(build->value.bytes, row->fallback) == 0)
+        return;
+    vp_text_put_key(&build->text, row->name, build->value.bytes);
+}
+
+static void print_policy(struct build *build, struct vp_policy *policy, struct draft_value **value)
+{
+    const struct vp_key_row *rows = build->draft->rows[DRAFT_POLICY];
+
+    if (build->text.length > 0)
+        vp_text_putc(&build->text, '\n');
+    vp_text_puts(&build->text, "[policy ");
+    vp_text_puts(&build->text, policy->name);
+    vp_text_puts(&build->text, "]\n");
+    for (unsigned i = 0; i < build->draft->row_count[DRAFT_POLICY]; i++)
+        if (value[i] && value[i] != &built_in_value && i != (unsigned)build->base_slot)
+            print_key(build, &rows[i], policy, value[i]->text);
+}
+
+/* Reads the effective values; a bad one is reported where it stands, not in
+ * every policy that inherits it. */
+static bool read_values(struct build *build, struct draft_section *section,
+                        struct draft_value **value, struct vp_policy *policy)
+{
+    const struct vp_key_row *rows = build->draft->rows[DRAFT_POLICY];
+    bool good = true;
+
+    for (unsigned i = 0; i < build->draft->row_count[DRAFT_POLICY]; i++) {
+        struct vp_fault fault = {0};
+
+        if (!value[i] || value[i] == &built_in_value)
+            continue;
+        if (rows[i].use->ops->parse(&rows[i], field_of(&rows[i], policy), value[i]->text, &fault))
+            continue;
+        good = false;
+        if (value[i] == section->own[i])
+            report_value(build, section, &rows[i], value[i], &fault);
+    }
+    return good;
+}
+
+static void build_policy(struct build *build, struct draft_section *section,
+                         struct vp_policy *policy)
+{
+    struct draft_value *value[VP_KEYS_MAX] = {0};
+
+    *policy = build->built_in;
+    policy->name = strdup(section->name);
+    policy->file = section->file;
+    policy->line = section->line;
+    if (!policy->name) {
+        build->draft->failed = true;
+        return;
+    }
+    effective_values(build, section, value);
+    if (!read_values(build, section, value, policy) || !is_sound(section))
+        return;
+    draft_check_policy(build->draft, section, policy, build->findings);
+    print_policy(build, policy, value);
+}
+
+/* What no policy of the set comes of has its values checked all the same. */
+static void check_duplicates(struct build *build)
+{
+    for (size_t i = 0; i < build->draft->count; i++) {
+        struct draft_section *section = build->draft->section[i];
+        struct vp_policy scratch = build->built_in;
+
+        if (section->kind != DRAFT_POLICY || !section->duplicate)
+            continue;
+        read_values(build, section, section->own, &scratch);
+        vp_policy_clear(&scratch);
+    }
+}
+
+/* ---- host ---- */
+
+static void check_host_values(struct build *build, const struct draft_section *section)
+{
+    const struct vp_key_row *rows = build->draft->rows[DRAFT_HOST];
+    struct vp_host_conf scratch = {0};
+
+    for (unsigned i = 0; i < build->draft->row_count[DRAFT_HOST]; i++) {
+        struct vp_fault fault = {0};
+        const struct draft_value *value = section->own[i];
+
+        if (value &&
+            !rows[i].use->ops->parse(&rows[i], field_of(&rows[i], &scratch), value->text, &fault))
+            report_value(build, section, &rows[i], value, &fault);
+    }
+    vp_host_conf_clear(&scratch);
+}
+
+static void host_values(struct build *build, const char *nodename, struct draft_value **value)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < build->draft->count; i++) {
+            struct draft_section *section = build->draft->section[i];
+
+            if (section->kind != DRAFT_HOST || (section->name != NULL) != (pass == 1))
+                continue;
+            if (pass == 1 && !vp_host_globs_hold(&section->globs, nodename))
+                continue;
+            for (unsigned k = 0; k < build->draft->row_count[DRAFT_HOST]; k++)
+                if (section->own[k])
+                    value[k] = section->own[k];
+        }
+    }
+}
+
+static void build_host(struct build *build, const char *nodename)
+{
+    const struct vp_key_row *rows = build->draft->rows[DRAFT_HOST];
+    struct draft_value *value[VP_KEYS_MAX] = {0};
+    struct vp_host_conf *host = &build->set->host;
+    size_t errors = build->draft->errors;
+
+    for (size_t i = 0; i < build->draft->count; i++)
+        if (build->draft->section[i]->kind == DRAFT_HOST)
+            check_host_values(build, build->draft->section[i]);
+    if (build->draft->errors > errors)
+        return;
+    host_values(build, nodename, value);
+    vp_text_puts(&build->text, "[host]\n");
+    for (unsigned i = 0; i < build->draft->row_count[DRAFT_HOST]; i++) {
+        struct vp_fault fault = {0};
+        const char *text = value[i] ? value[i]->text : rows[i].fallback;
+
+        if (!rows[i].served)
+            continue;
+        if (!rows[i].use->ops->parse(&rows[i], field_of(&rows[i], host), text, &fault))
+            build->draft->failed = true;
+        else if (value[i])
+            print_key(build, &rows[i], host, value[i]->text);
+    }
+    if (build->text.length == strlen("[host]\n"))
+        vp_text_reset(&build->text);
+    draft_check_host(build->draft, host, build->findings);
+}
+
+/* ---- the set ---- */
+
+static void read_built_in(struct build *build)
+{
+    const struct vp_key_row *rows = build->draft->rows[DRAFT_POLICY];
+
+    for (unsigned i = 0; i < build->draft->row_count[DRAFT_POLICY]; i++) {
+        struct vp_fault fault;
+
+        if (rows[i].served && rows[i].fallback[0] != '-' && rows[i].fallback[0] != '[')
+            rows[i].use->ops->parse(&rows[i], field_of(&rows[i], &build->built_in),
+                                    rows[i].fallback, &fault);
+    }
+}
+
+static void build_set(struct build *build, const char *nodename)
+{
+    read_built_in(build);
+    build->base_row = draft_find_row(build->draft, DRAFT_POLICY, "base");
+    build->base_slot = build->base_row - build->draft->rows[DRAFT_POLICY];
+    build->set = calloc(1, sizeof(*build->set));
+    if (!build->set || !collect_policies(build)) {
+        build->draft->failed = true;
+        return;
+    }
+    build_host(build, nodename);
+    check_duplicates(build);
+    resolve_bases(build);
+    build->set->policy = calloc(build->count + 1, sizeof(struct vp_policy));
+    if (!build->set->policy) {
+        build->draft->failed = true;
+        return;
+    }
+    build->set->count = build->count;
+    for (size_t i = 0; i < build->count; i++)
+        build_policy(build, build->named[i], &build->set->policy[i]);
+}
+
+/* Hands text and file names to the set. */
+static void seal(struct build *build)
+{
+    struct vp_policy_set *set = build->set;
+
+    vp_text_put(&build->text, "", 0);
+    if (build->text.failed || build->value.failed)
+        build->draft->failed = true;
+    if (build->draft->failed)
+        return;
+    set->text = build->text.bytes;
+    build->text.bytes = NULL;
+    vp_text_hash(set->text, build->text.length, set->hash);
+    set->files = build->draft->files;
+    build->draft->files = (struct vp_strings){0};
+}
+
+int vp_draft_finish(struct vp_draft *draft, const char *nodename, struct vp_policy_set **set,
+                    struct vp_findings *findings)
+{
+    struct build build = {.draft = draft, .findings = findings};
+
+    *set = NULL;
+    build_set(&build, nodename);
+    if (!draft->failed && draft->errors == 0 && vp_findings_errors(findings) == 0)
+        seal(&build);
+    if (draft->failed)
+        vp_findings_note(findings, VP_ERROR, "out of memory");
+    if (!draft->failed && draft->errors == 0 && vp_findings_errors(findings) == 0) {
+        *set = build.set;
+        build.set = NULL;
+    }
+    vp_policy_set_free(build.set);
+    vp_text_free(&build.text);
+    vp_text_free(&build.value);
+    free(build.named);
+    return *set ? 0 : -1;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "decide/policykeys.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "decide/policy.h"
+
+#define SERVED(...)                                                                                \
+    true, &(const struct vp_key_use)                                                               \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+#define LATER false, NULL
+#define P(field) .offset = offsetof(struct vp_policy, field)
+#define H(field) .offset = offsetof(struct vp_host_conf, field)
+#define GLOBS(field) SERVED(.ops = &vp_ops_list, P(field), .own = true, .item = vp_item_glob)
+
+#define CHOOSING "policy", "choosing"
+#define CPU "policy", "guest CPU"
+#define TOPOLOGY "policy", "guest topology"
+#define PLACEMENT "policy", "placement"
+#define THREADS "policy", "other threads"
+#define TUNING "policy", "tuning"
+#define ISOLATION "policy", "host isolation"
+#define BEHAVIOUR "policy", "behaviour"
+#define HOST "host", "host"
+#define POOL "pool", "pool"
+
+static const char globs[] = "globs, !GLOB excludes";
+static const char list_legal[] = "with-emulator shared isolate with-vcpus CPULIST";
+
+static const struct vp_key_row rows[] = {
+    /* clang-format off */
+    {CHOOSING, "base", "policy name", "-", "take that policy's keys first",
+     SERVED(.ops = &vp_ops_string, P(base), .own = true, .item = vp_item_word)},
+    {CHOOSING, "priority", "-1000..1000", "0", "the highest matching one wins",
+     SERVED(.ops = &vp_ops_number, P(priority), .low = -1000, .high = 1000, .own = true)},
+    {CHOOSING, "mode", "audit enforce off", "audit",
+     "only compare and report; do it; leave the guest alone",
+     SERVED(.ops = &vp_ops_word, P(mode), .low = VP_MODE_AUDIT)},
+    {CHOOSING, "rollout", "0%..100%", "100%",
+     "share of matching guests, by a stable hash of policy and uuid",
+     SERVED(.ops = &vp_ops_percent, P(rollout), .own = true)},
+    {CHOOSING, "by-metadata", "yes no", "no", "guests may name this policy in their metadata",
+     SERVED(.ops = &vp_ops_yes_no, P(by_metadata), .own = true)},
+    {CHOOSING, "match-name", globs, "-", "domain name", GLOBS(match_name)},
+    {CHOOSING, "match-title", globs, "-", "domain title", GLOBS(match_title)},
+    {CHOOSING, "match-uuid", "uuids", "-", "domain uuid, any case",
+     SERVED(.ops = &vp_ops_list, P(match_uuid), .own = true, .item = vp_item_uuid)},
+    {CHOOSING, "match-metadata", "{URI}element[=GLOB] ...", "-",
+     "such an element in <metadata>, its text matching",
+     SERVED(.ops = &vp_ops_list, P(match_metadata), .own = true, .item = vp_item_metadata)},
+    {CHOOSING, "match-os", globs, "-", "libosinfo id, e.g. http://microsoft.com/win/*",
+     GLOBS(match_os)},
+    {CHOOSING, "match-type", "domain types such as kvm, qemu", "-", "the domain's type=",
+     SERVED(.ops = &vp_ops_list, P(match_type), .own = true, .item = vp_item_word)},
+    {CHOOSING, "match-arch", globs, "-", "os/type arch=", GLOBS(match_arch)},
+    {CHOOSING, "match-machine", globs, "-", "machine= as libvirt expands it",
+     GLOBS(match_machine)},
+    {CHOOSING, "match-vcpus", "ranges such as 4 2-8 8- -4", "-", "maximum vCPUs",
+     SERVED(.ops = &vp_ops_ranges, P(match_vcpus), .own = true)},
+    {CHOOSING, "match-memory", "ranges such as 4GiB 512MiB-8GiB 16GiB- -4GiB", "-", "<memory>",
+     SERVED(.ops = &vp_ops_size_ranges, P(match_memory), .own = true)},
+    {CHOOSING, "match-partition", globs, "-", "resource/partition, /machine where absent",
+     GLOBS(match_partition)},
+    {CHOOSING, "match-host", globs, "-", "this host's nodename, or its first label",
+     GLOBS(match_host)},
+
+    {CPU, "cpu-mode", "keep custom host-model host-passthrough", "keep", "<cpu mode=>",
+     SERVED(.ops = &vp_ops_word, P(cpu_mode), .low = VP_CPU_KEEP, .later = "maximum")},
+    {CPU, "cpu-models", "a CPU model's name", "-", "custom: the model",
+     SERVED(.ops = &vp_ops_list, P(cpu_models), .item = vp_item_word, .single = true)},
+    {CPU, "cpu-match", "exact minimum strict", "exact", "custom: match=", LATER},
+    {CPU, "cpu-check", "keep none partial full", "keep", "check=", LATER},
+    {CPU, "cpu-fallback", "allow forbid", "forbid", "fallback= of the model", LATER},
+    {CPU, "cpu-migratable", "keep on off", "keep", "host-passthrough, maximum: migratable=", LATER},
+    {CPU, "cpu-features", "+N -N ?N !N =N ...", "-", "require, disable, optional, forbid, force",
+     LATER},
+    {CPU, "nested", "keep off on", "keep", "nested virtualisation in the guest", LATER},
+    {CPU, "cpu-cache", "keep passthrough emulate disable", "keep", "<cache mode=>", LATER},
+    {CPU, "maxphysaddr", "keep passthrough emulate:BITS", "keep", "<maxphysaddr>", LATER},
+    {CPU, "pmu", "keep on off", "keep", "features/pmu", LATER},
+    {CPU, "kvm-hint-dedicated", "keep auto on off", "keep", "features/kvm/hint-dedicated", LATER},
+
+    {TOPOLOGY, "topology", "keep, or parts such as sockets=2 dies=1 clusters=1 cores=4 threads=2",
+     "keep", "omitted parts are 1; the product is the maximum vCPUs",
+     SERVED(.ops = &vp_ops_topology, P(topology), .later = "auto")},
+    {TOPOLOGY, "max-sockets", "1..", "-", "limit for auto", LATER},
+    {TOPOLOGY, "max-cores", "1..", "-", "limit for auto", LATER},
+    {TOPOLOGY, "max-threads", "1..", "-", "limit for auto", LATER},
+    {TOPOLOGY, "preferred-sockets", "1..", "-", "what auto prefers within the limits", LATER},
+    {TOPOLOGY, "preferred-cores", "1..", "-", "what auto prefers within the limits", LATER},
+    {TOPOLOGY, "preferred-threads", "1..", "-", "what auto prefers within the limits", LATER},
+    {TOPOLOGY, "guest-numa", "keep auto N", "keep", "guest NUMA cells", LATER},
+    {TOPOLOGY, "vcpus", "keep N", "keep", "maximum vCPUs", LATER},
+    {TOPOLOGY, "vcpus-current", "keep N", "keep", "vCPUs at boot", LATER},
+    {TOPOLOGY, "vcpus-hotplug", "keep yes no", "keep", "every vCPU but 0 can be unplugged", LATER},
+    {TOPOLOGY, "guest-agent", "keep yes", "keep", "adds the agent channel where missing", LATER},
+
+    {PLACEMENT, "placement", "none shared dedicated fixed", "none", "where vCPUs run",
+     SERVED(.ops = &vp_ops_word, P(placement), .low = VP_PLACE_NONE, .later = "mixed")},
+    {PLACEMENT, "dedicated-vcpus", "vCPU list", "-", "mixed: these get a pCPU of their own", LATER},
+    {PLACEMENT, "vcpupin", "VCPUS:CPUS ...", "-",
+     "fixed; a range to an equal range is one to one (0-7:8-15)",
+     SERVED(.ops = &vp_ops_vcpupin, P(vcpupin))},
+    {PLACEMENT, "thread-policy", "prefer require isolate", "prefer", "thread siblings",
+     SERVED(.ops = &vp_ops_word, P(thread_policy), .low = VP_THREADS_PREFER)},
+    {PLACEMENT, "numa", "fewest single any", "fewest", "host nodes for the guest's CPUs",
+     SERVED(.ops = &vp_ops_word, P(numa), .low = VP_NUMA_FEWEST, .later = "spread")},
+    {PLACEMENT, "cache", "prefer require any", "prefer", "L3 domains", LATER},
+    {PLACEMENT, "core-type", "any performance efficiency", "any", "kinds of host CPUs", LATER},
+    {PLACEMENT, "pci-locality", "prefer require any", "prefer",
+     "nodes of the guest's PCI devices", LATER},
+    {PLACEMENT, "memory", "keep strict restrictive preferred", "keep", "numatune mode", LATER},
+    {PLACEMENT, "fill", "pack spread", "pack", "among equals, the fullest or the emptiest node",
+     LATER},
+    {PLACEMENT, "reserve", "running always", "running",
+     "always: the stopped guest keeps its CPUs, its definition its pins", LATER},
+    {PLACEMENT, "pool", "pool name", "default", "shared: which [pool NAME]", LATER},
+
+    {THREADS, "emulator", "shared isolate with-vcpus CPULIST", "shared",
+     "emulator threads and helper processes",
+     SERVED(.ops = &vp_ops_where, P(emulator))},
+    {THREADS, "iothreads", list_legal, "with-emulator", "I/O threads",
+     SERVED(.ops = &vp_ops_where, P(iothreads))},
+    {THREADS, "vhost", list_legal, "with-emulator", "vhost threads", LATER},
+
+    {TUNING, "shares", "keep N", "keep", "CPU shares or weight", LATER},
+    {TUNING, "period", "keep N", "keep", "microseconds, a vCPU's", LATER},
+    {TUNING, "quota", "keep N -1", "keep", "microseconds, a vCPU's", LATER},
+    {TUNING, "vcpu-scheduler", "keep batch idle fifo:1-99 rr:1-99", "keep", "vcpusched", LATER},
+
+    {ISOLATION, "isolate-host", "off slices partition", "off", "keep host slices off its CPUs",
+     LATER},
+    {ISOLATION, "isolate-slices", "unit names", "system.slice user.slice init.scope", "which",
+     LATER},
+    {ISOLATION, "isolate-irqs", "yes no", "no", "IRQ affinity", LATER},
+    {ISOLATION, "isolate-workqueues", "yes no", "no", "unbound workqueues", LATER},
+    {ISOLATION, "cpu-governor", "keep NAME", "keep", "cpufreq governor of its CPUs", LATER},
+
+    {BEHAVIOUR, "on-start", "allow refuse", "allow", "the guest CPU misses the policy at prepare",
+     SERVED(.ops = &vp_ops_word, P(on_start), .low = VP_VERDICT_ALLOW)},
+    {BEHAVIOUR, "on-no-room", "refuse shared", "refuse", "it does not fit",
+     SERVED(.ops = &vp_ops_word, P(on_no_room), .low = VP_VERDICT_REFUSE)},
+    {BEHAVIOUR, "on-migrate", "allow refuse", "allow",
+     "an incoming or restored guest CPU misses the policy",
+     SERVED(.ops = &vp_ops_word, P(on_migrate), .low = VP_VERDICT_ALLOW)},
+    {BEHAVIOUR, "on-error", "allow refuse", "[host]'s", "virtpin itself fails",
+     SERVED(.ops = &vp_ops_word, P(on_error), .low = VP_VERDICT_ALLOW)},
+
+    {HOST, "reserved", "none CPULIST", "none", "never a guest's",
+     SERVED(.ops = &vp_ops_cpuset, H(reserved))},
+    {HOST, "dedicated", "auto all CPULIST", "auto", "where dedicated vCPUs may go",
+     SERVED(.ops = &vp_ops_cpus_choice, H(dedicated))},
+    {HOST, "shared", "auto CPULIST", "auto", "the shared pool; auto: what is not taken",
+     SERVED(.ops = &vp_ops_cpus_choice, H(shared))},
+    {HOST, "isolated", "use avoid", "use", "isolcpus and nohz_full CPUs",
+     SERVED(.ops = &vp_ops_yes_no, H(isolated_avoid), .low = 1)},
+    {HOST, "reserved-memory", "size such as 512MiB", "0MiB", "kept from guests, each node",
+     SERVED(.ops = &vp_ops_size, H(reserved_memory_kib))},
+    {HOST, "uri", "libvirt URI", "qemu:///system", "for virtpind and virtpin",
+     SERVED(.ops = &vp_ops_string, H(uri), .item = vp_item_uri)},
+    {HOST, "tell-libvirt", "yes no", "yes", "set libvirt's live pins to what is in force",
+     SERVED(.ops = &vp_ops_yes_no, H(tell_libvirt))},
+    {HOST, "manage-slices", "yes no", "no", "undo narrowing above the guest", LATER},
+    {HOST, "on-error", "allow refuse", "allow", "virtpin itself fails, where no policy says",
+     SERVED(.ops = &vp_ops_word, H(on_error), .low = VP_VERDICT_ALLOW)},
+    {HOST, "hook-limit", "time, 10ms to 1h", "2s", "hard end of a hook",
+     SERVED(.ops = &vp_ops_time, H(hook_limit_ms), .low = 10, .high = 3600000)},
+    {HOST, "sweep", "auto, or a time, 10ms to 1h", "auto", "how often everything is compared",
+     SERVED(.ops = &vp_ops_sweep, H(sweep_ms), .low = 10, .high = 3600000)},
+    {HOST, "contested", "N/time such as 5/60s, N 1 to 1000000, time 10ms to 24h", "5/60s",
+     "repairs of one thing before back-off",
+     SERVED(.ops = &vp_ops_rate, H(contested_count), .low = 10, .high = 86400000)},
+    {HOST, "repair-limit", "N/time such as 1000/1s, N 1 to 1000000, time 10ms to 24h", "1000/1s",
+     "repairs on this host",
+     SERVED(.ops = &vp_ops_rate, H(repair_count), .low = 10, .high = 86400000)},
+    {HOST, "metrics-file", "none path", "none", "Prometheus textfile", LATER},
+    {HOST, "run-dir", "absolute path", "/run/virtpin", "ledger, caches, good policies",
+     SERVED(.ops = &vp_ops_string, H(run_dir), .item = vp_item_path)},
+    {HOST, "state-dir", "absolute path", "/var/lib/virtpin", "what replaced definitions held",
+     SERVED(.ops = &vp_ops_string, H(state_dir), .item = vp_item_path)},
+    {HOST, "cgroup-dir", "absolute path", "/sys/fs/cgroup", "where cgroups are mounted",
+     SERVED(.ops = &vp_ops_string, H(cgroup_dir), .item = vp_item_path)},
+
+    {POOL, "cpus", "CPULIST or N%", "-", "the pool's CPUs", LATER},
+    {POOL, "ratio", "vCPUs a CPU, 0 = no limit", "0", "how many vCPUs a CPU takes", LATER},
+    {POOL, "weight", "1..10000", "100", "the pool's weight", LATER},
+    /* clang-format on */
+};
+enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
+
+/* A rate fills two neighbours: the count and then its milliseconds. */
+_Static_assert(offsetof(struct vp_host_conf, contested_ms) ==
+                   offsetof(struct vp_host_conf, contested_count) + sizeof(unsigned),
+               "contested_ms follows contested_count");
+_Static_assert(offsetof(struct vp_host_conf, repair_ms) ==
+                   offsetof(struct vp_host_conf, repair_count) + sizeof(unsigned),
+               "repair_ms follows repair_count");
+
+const struct vp_key_row *vp_key_rows(unsigned *count)
+{
+    *count = ROWS;
+    return rows;
+}
+
+const struct vp_key_row *vp_keys_of(const char *section, unsigned *count)
+{
+    const struct vp_key_row *first = NULL;
+
+    *count = 0;
+    for (size_t i = 0; i < ROWS; i++) {
+        if (strcmp(rows[i].section, section) != 0)
+            continue;
+        if (!first)
+            first = &rows[i];
+        ++*count;
+    }
+    return first;
+}
+
+const char *vp_key_legal(const struct vp_key_row *row, char *buf, size_t size)
+{
+    size_t at = 0;
+
+    if (!row->use || !row->use->ops->alternatives) {
+        snprintf(buf, size, "%s", row->legal);
+        return buf;
+    }
+    for (const char *c = row->legal; *c != '\0' && at + 2 < size; c++) {
+        if (*c == ' ')
+            buf[at++] = ',';
+        buf[at++] = *c;
+    }
+    buf[at] = '\0';
+    return buf;
+}
+
+bool vp_key_known(const char *word, size_t length)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (strncmp(rows[i].name, word, length) == 0 && rows[i].name[length] == '\0')
+            return true;
+    return false;
+}
+
+/* Levenshtein's distance regardless of case; both words shorter than 32. */
+static unsigned distance(const char *a, const char *b)
+{
+    unsigned row[32];
+    size_t width = strlen(b);
+
+    for (size_t j = 0; j <= width; j++)
+        row[j] = (unsigned)j;
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        unsigned corner = row[0];
+
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= width; j++) {
+            unsigned same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
+            unsigned best = corner + (same ? 0 : 1);
+
+            corner = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[width];
+}
+
+const char *vp_key_nearest(const char *section, const char *word, char *buf, size_t size)
+{
+    unsigned best = (unsigned)strlen(word) / 3 + 1;
+    size_t used = 0;
+
+    buf[0] = '\0';
+    if (strlen(word) > 30)
+        return buf;
+    for (size_t i = 0; i < ROWS; i++) {
+        unsigned far;
+
+        if (strcmp(rows[i].section, section) != 0 || !rows[i].served)
+            continue;
+        far = distance(word, rows[i].name);
+        if (far > best)
+            continue;
+        if (far < best)
+            used = 0;
+        best = far;
+        if (used < size)
+            used += (size_t)snprintf(buf + used, size - used, "%s%s", used > 0 ? ", " : "",
+                                     rows[i].name);
+    }
+    return buf;
+}
