@@ -34,9 +34,10 @@ static ssize_t read_all(int fd, char *buf, size_t size)
     return (ssize_t)used;
 }
 
-ssize_t vp_file_read(int dir, const char *path, char *buf, size_t size)
+static ssize_t read_file(int dir, const char *path, char *buf, size_t size, bool line)
 {
     int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    char *newline = NULL;
     size_t used = 0;
     ssize_t got;
 
@@ -44,17 +45,31 @@ ssize_t vp_file_read(int dir, const char *path, char *buf, size_t size)
         return -errno;
     do {
         got = read(fd, buf + used, size - used);
+        if (got > 0 && line)
+            newline = memchr(buf + used, '\n', (size_t)got);
         if (got > 0)
             used += (size_t)got;
-    } while ((got > 0 && used < size) || (got < 0 && errno == EINTR));
+    } while ((got > 0 && used < size && !newline) || (got < 0 && errno == EINTR));
     if (got < 0)
         got = -errno;
-    else if (used == size)
-        got = -EFBIG;
+    else if (newline)
+        got = newline - buf;
     else
-        buf[got = (ssize_t)used] = '\0';
+        got = used == size ? -EFBIG : (ssize_t)used;
     close(fd);
+    if (got >= 0)
+        buf[got] = '\0';
     return got;
+}
+
+ssize_t vp_file_read(int dir, const char *path, char *buf, size_t size)
+{
+    return read_file(dir, path, buf, size, false);
+}
+
+ssize_t vp_file_read_line(int dir, const char *path, char *buf, size_t size)
+{
+    return read_file(dir, path, buf, size, true);
 }
 
 int vp_cpus_fd_read(int fd, struct vp_cpuset *cpus)

@@ -17,6 +17,10 @@ struct vp_error;
 /* Reads a whole file below `dir` (AT_FDCWD: path as it is) and ends it with a
  * NUL. The length, or -errno; -EFBIG if it does not fit. */
 ssize_t vp_file_read(int dir, const char *path, char *buf, size_t size);
+/* The same for the first line only, without its newline: one read where the
+ * whole file needs two. */
+ssize_t vp_file_read_line(int dir, const char *path, char *buf, size_t size);
+typedef ssize_t (*vp_file_reader)(int dir, const char *path, char *buf, size_t size);
 
 /* The CPUs in an open cpuset file, read from its start. 0 or -errno; -EIO if
  * the kernel's text is no list. */

@@ -16,7 +16,8 @@
 struct slot {
     char name[24]; /* below the guest's directory: "vcpu3" */
     const struct vp_cpuset *wanted;
-    bool written;
+    bool written, read; /* read: cpus is what the file said last */
+    struct vp_cpuset cpus;
 };
 
 struct run {
@@ -93,17 +94,17 @@ static int add_slot(struct run *run, const struct vp_seen *seen, const struct vp
 
 /* Whether the file needs no write: equal among online CPUs and nothing beyond,
  * or unset (v2) where that comes to the same. */
-static bool slot_is_right(const struct run *run, int fd, const struct slot *slot,
+static bool slot_is_right(const struct run *run, const struct slot *slot,
                           const struct vp_cpuset *here)
 {
-    struct vp_cpuset cpus;
+    struct vp_cpuset effective;
 
-    if (vp_cpus_fd_read(fd, &cpus) < 0)
+    if (!slot->read)
         return false;
-    if (!vp_cpuset_empty(&cpus))
-        return vp_cpuset_within(&cpus, slot->wanted) && vp_cpuset_within(here, &cpus);
-    return vp_cpus_at_effective(run->eye.cgroups, run->root_fd, slot->name, &cpus) == 0 &&
-           vp_cpuset_equal(&cpus, here);
+    if (!vp_cpuset_empty(&slot->cpus))
+        return vp_cpuset_within(&slot->cpus, slot->wanted) && vp_cpuset_within(here, &slot->cpus);
+    return vp_cpus_at_effective(run->eye.cgroups, run->root_fd, slot->name, &effective) == 0 &&
+           vp_cpuset_equal(&effective, here);
 }
 
 /* 0 or -errno. */
@@ -140,10 +141,13 @@ static void write_slot(struct run *run, struct slot *slot)
                       run->eye.root, path);
         return;
     }
-    if (run->always || !slot_is_right(run, fd, slot, &here)) {
+    slot->read = !run->always && vp_cpus_fd_read(fd, &slot->cpus) == 0;
+    if (!slot_is_right(run, slot, &here)) {
         result = write_fd(run, fd, slot, &here);
         slot->written = result == 0;
         run->report->cpusets_written += slot->written;
+        /* Here and not at the end: the descriptor is still there. */
+        slot->read = vp_cpus_fd_read(fd, &slot->cpus) == 0;
     }
     close(fd);
     if (result == 0)
@@ -193,13 +197,30 @@ static void write_all(struct run *run)
                      run->slot_of[i] >= 0 && run->slot[run->slot_of[i]].written);
 }
 
+/* The mask, and the group's file and effective set. Where the mask is what the
+ * file said just now, the effective set lying between them is the same, and
+ * nothing need be opened. */
+static int read_one(struct run *run, struct vp_seen *seen, const struct slot *slot)
+{
+    int result;
+
+    if (!slot || !slot->read || seen->astray)
+        return vp_pin_read(&run->eye, seen);
+    result = vp_affinity_get(seen->tid, &seen->affinity);
+    if (result < 0 || !vp_cpuset_equal(&seen->affinity, &slot->cpus))
+        return vp_pin_read(&run->eye, seen);
+    seen->cpuset = seen->effective = slot->cpus;
+    return 0;
+}
+
 /* Threads that have ended leave the list. */
 static void read_back(struct run *run)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < run->count; i++) {
-        int result = vp_pin_read(&run->eye, &run->seen[i]);
+        int at = run->slot_of[i];
+        int result = read_one(run, &run->seen[i], at >= 0 ? &run->slot[at] : NULL);
 
         if (result == -ESRCH) {
             run->report->gone++;

@@ -44,17 +44,17 @@ void vp_pin_eye_close(struct vp_pin_eye *eye)
 }
 
 static ssize_t read_thread_file(const struct vp_pin_eye *eye, const struct vp_thread *thread,
-                                const char *file, char *text, size_t size)
+                                const char *file, vp_file_reader read_file, char *text, size_t size)
 {
     char path[320];
 
     if (thread->role != VP_ROLE_HELPER && thread->role != VP_ROLE_VHOST) {
         snprintf(path, sizeof(path), "%d/%s", (int)thread->tid, file);
-        return eye->task_fd < 0 ? -ESRCH : vp_file_read(eye->task_fd, path, text, size);
+        return eye->task_fd < 0 ? -ESRCH : read_file(eye->task_fd, path, text, size);
     }
     /* Helpers and, before 6.4, vhost threads are no threads of QEMU's. */
     snprintf(path, sizeof(path), "%s/%d/%s", eye->cgroups->proc, (int)thread->tid, file);
-    return vp_file_read(AT_FDCWD, path, text, size);
+    return read_file(AT_FDCWD, path, text, size);
 }
 
 /* The path of the thread's cpuset group within its hierarchy, in text. NULL
@@ -62,11 +62,9 @@ static ssize_t read_thread_file(const struct vp_pin_eye *eye, const struct vp_th
 static const char *group_path(const struct vp_pin_eye *eye, const struct vp_thread *thread,
                               char *text, size_t size)
 {
-    if (read_thread_file(eye, thread, "cpuset", text, size) > 0) {
-        text[strcspn(text, "\n")] = '\0';
+    if (read_thread_file(eye, thread, "cpuset", vp_file_read_line, text, size) > 0)
         return text;
-    }
-    if (read_thread_file(eye, thread, "cgroup", text, size) > 0)
+    if (read_thread_file(eye, thread, "cgroup", vp_file_read, text, size) > 0)
         return vp_cgroup_line(eye->cgroups->version, text);
     return NULL;
 }

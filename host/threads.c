@@ -97,10 +97,7 @@ static bool read_comm(int dir, const char *entry, char *comm, size_t size)
     char path[64];
 
     snprintf(path, sizeof(path), "%.32s/comm", entry);
-    if (vp_file_read(dir, path, comm, size) <= 0)
-        return false;
-    comm[strcspn(comm, "\n")] = '\0';
-    return true;
+    return vp_file_read_line(dir, path, comm, size) > 0;
 }
 
 static int list_tasks(DIR *dir, const struct vp_status *status, struct vp_threads *threads)
@@ -141,7 +138,7 @@ static int add_helper(const struct vp_cgroups *cgroups, int task_dir, pid_t tid,
     if (faccessat(task_dir, name, F_OK, 0) == 0)
         return 0;
     snprintf(path, sizeof(path), "%s/%d/comm", cgroups->proc, (int)tid);
-    if (vp_file_read(AT_FDCWD, path, comm, sizeof(comm)) <= 0)
+    if (vp_file_read_line(AT_FDCWD, path, comm, sizeof(comm)) <= 0)
         return 0;
     return add(threads, strncmp(comm, "vhost-", 6) == 0 ? VP_ROLE_VHOST : VP_ROLE_HELPER, 0, tid);
 }
