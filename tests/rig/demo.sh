@@ -40,39 +40,6 @@ says() {
     [[ $out == *"$1"* ]] || { echo "expected '$1' in its output"; return 1; }
 }
 
-json() {
-    rig_exec "$1" virtpin "$2" --json | rig_json "$3"
-}
-
-# status_is HOST PATH VALUE
-status_is() {
-    assert_eq "status.$2 on $1" "$3" "$(json "$1" status "$2")"
-}
-
-# The last repaired difference of a kind: its number, or nothing.
-repaired() {
-    local host=$1 kind=$2 n=0 kinds
-    while kinds=$(json "$host" drift "drift[$n].kind") && [ -n "$kinds" ]; do
-        if [ "$kinds" = "$kind" ] && [ "$(json "$host" drift "drift[$n].state")" = repaired ]; then
-            echo "$n"
-            return 0
-        fi
-        n=$((n + 1))
-    done
-    echo "no repaired $kind in: $(rig_exec "$host" virtpin drift)"
-    return 1
-}
-
-cpu_list_without() {
-    rig_exec alpha sh -c 'seq 0 4095' | awk -v list="$1" -v not="$2" '
-        BEGIN { n = split(list, part, ","); for (i = 1; i <= n; i++) {
-            m = split(part[i], e, "-"); for (c = e[1]; c <= e[m]; c++) on[c] } delete on[not] }
-        ($1 in on) { if (first == "") first = last = $1
-            else if ($1 == last + 1) last = $1
-            else { out = out (out == "" ? "" : ",") (first == last ? first : first "-" last); first = last = $1 } }
-        END { print out (out == "" ? "" : ",") (first == last ? first : first "-" last) }'
-}
-
 rig_need sqlite3
 rig_need_built virtpin virtpind virtpin-hook virtpin-hook-worker
 online=$(cat /sys/devices/system/cpu/online)
@@ -130,7 +97,7 @@ rig_define alpha db1 vcpus=1
 on alpha virsh start db1
 check "db1 starts" good
 dedicated=$(rig_affinity alpha db1 vcpu 0)
-shared=$(cpu_list_without "$online" "$dedicated")
+shared=$(rig_cpus without "$dedicated")
 check "its vCPU had a CPU of its own when virsh came back" \
     assert_match "affinity of db1's vCPU 0" '[0-9]' "$dedicated"
 check "in affinity and cpuset" assert_affinity alpha db1 vcpu 0 "$dedicated"
@@ -149,36 +116,36 @@ step "A second dedicated guest that does not fit is refused, with the reason"
 rig_define alpha db2 vcpus="$(nproc --all)"
 on alpha virsh start db2
 check "virsh start fails" test "$status" != 0
-check "the reason names the guest's policy" says database
+check "with the reason" says "CPU"
 check_not "db2 does not run" assert_state alpha db2 running
 
 step "What is in force"
 on alpha virtpin status
 check "nothing differs" good
-check "db1 has CPU $dedicated" status_is alpha cpus.dedicated "$dedicated"
-check "the enforcer can repair" status_is alpha enforcer.can_repair true
+check "db1 has CPU $dedicated" assert_status alpha cpus.dedicated "$dedicated"
+check "the enforcer can repair" assert_status alpha enforcer.can_repair true
 
 step "Somebody moves a thread of db1 with taskset"
 tid=$(rig_tid alpha db1 vcpu 0)
 on alpha taskset -cp "$first_shared" "$tid"
 check "taskset has worked" good
 check "it is put back" rig_wait 10 assert_affinity alpha db1 vcpu 0 "$dedicated"
-check "and recorded" rig_wait 5 repaired alpha affinity
+check "and recorded" rig_wait 5 assert_drift alpha affinity repaired
 
 step "Somebody rewrites a cpuset file of db1"
 file=$(rig_inner_cpuset_dir alpha db1 vcpu 0)/cpuset.cpus
 on alpha sh -c "echo $first_shared >$file"
 check "the write has worked" good
 check "it is put back" rig_wait 10 assert_affinity alpha db1 vcpu 0 "$dedicated"
-check "and recorded" rig_wait 5 repaired alpha cpuset
+check "and recorded" rig_wait 5 assert_drift alpha cpuset repaired
 
 step "What differed, by whom, and how long the repair took"
 on alpha virtpin drift
 check "nothing is open" good
 check "the guest is named" says db1
-number=$(repaired alpha cpuset)
-check "the writer is known" assert_eq "who wrote the cpuset" sh "$(json alpha drift "drift[$number].by.comm")"
-micros=$(json alpha drift "drift[$number].repair_us")
+check "the writer is known" assert_eq "who wrote the cpuset" sh \
+    "$(rig_drift alpha cpuset repaired by.comm)"
+micros=$(rig_drift alpha cpuset repaired repair_us)
 check "the repair took $micros microseconds" test "${micros:-0}" -gt 0
 
 step "A definition is rewritten to the policy when it is defined, then started"
@@ -218,8 +185,8 @@ moved=$(rig_affinity beta db1 vcpu 0)
 check_not "not on CPU $dedicated" assert_eq "affinity of vCPU 0" "$dedicated" "$moved"
 check "but on one of beta's own" assert_affinity beta db1 vcpu 0 "$moved"
 on beta virtpin status
-check "beta says the same" status_is beta cpus.dedicated "$moved"
-check "CPU $dedicated of alpha is free again" rig_wait 15 status_is alpha cpus.dedicated ""
+check "beta says the same" assert_status beta cpus.dedicated "$moved"
+check "CPU $dedicated of alpha is free again" rig_wait 15 assert_status alpha cpus.dedicated ""
 
 step "Nothing is left behind"
 groups=$(cat "$RIG_DIR/alpha/cgroups" "$RIG_DIR/beta/cgroups")

@@ -490,6 +490,59 @@ rig_policy() {
     rig_conf "$1" "policy.d/$2.conf"
 }
 
+# rig_standard NAME [rig_up's options]: a host with the policies that most scenarios use. Guests named
+# db* are dedicated, packed* dedicated with their emulator threads, web* shared, free* untouched.
+rig_standard() {
+    rig_need_built virtpin virtpind virtpin-hook virtpin-hook-worker
+    rig_up "$@"
+    rig_policy "$1" standard <<'CONF'
+[policy database]
+match-name = db*
+mode = enforce
+placement = dedicated
+
+[policy packed]
+base = database
+match-name = packed*
+mode = enforce
+emulator = with-vcpus
+
+[policy web]
+match-name = web*
+mode = enforce
+placement = shared
+
+[policy free]
+match-name = free*
+mode = enforce
+placement = none
+CONF
+}
+
+# rig_cpus [without LIST]: this machine's CPUs as a list
+rig_cpus() {
+    awk -v list="$(cat /sys/devices/system/cpu/online)" -v without="${2:-}" '
+        function spread(text, set,   n, i, m, part, ends, c) {
+            n = split(text, part, ",")
+            for (i = 1; i <= n; i++) {
+                m = split(part[i], ends, "-")
+                for (c = ends[1] + 0; c <= ends[m] + 0; c++) { set[c]; if (c > top) top = c }
+            }
+        }
+        BEGIN {
+            spread(list, on); spread(without, off)
+            for (c = 0; c <= top + 1; c++) {
+                here = (c in on) && !(c in off)
+                if (here && first == "") first = c
+                if (!here && first != "") {
+                    out = out (out == "" ? "" : ",") (first == c - 1 ? first : first "-" c - 1)
+                    first = ""
+                }
+            }
+            print out
+        }'
+}
+
 # rig_enforcer_start HOST [ARGS...]
 rig_enforcer_start() {
     local host=$1
@@ -502,7 +555,7 @@ rig_enforcer_start() {
 }
 
 rig_enforcer_up() {
-    [ "$(rig_exec "$1" virtpin status --json | rig_json enforcer.running)" = true ]
+    [ "$(rig_status "$1" enforcer.running)" = true ]
 }
 
 rig_enforcer_stop() {
@@ -518,6 +571,37 @@ rig_enforcer_kill() {
 # rig_log HOST [PATTERN]: what went to syslog and the journal of that host.
 rig_log() {
     grep -e "${2:-}" "$RIG_DIR/$1/log/syslog"
+}
+
+# rig_status HOST PATH: one value of `virtpin status --json`
+rig_status() {
+    rig_exec "$1" virtpin status --json | rig_json "$2"
+}
+
+# rig_guest_status HOST GUEST PATH: one value of that guest's part of it; nothing if it has none
+rig_guest_status() {
+    rig_exec "$1" virtpin status --json | rig_json_where guests name "$2" "$3"
+}
+
+# rig_drift HOST KIND STATE PATH: one value of the last such record of `virtpin drift --json`
+rig_drift() {
+    rig_exec "$1" virtpin drift --json |
+        rig_json_where drift "kind state" "$2 $3" "$4"
+}
+
+# rig_json_where ARRAY KEYS VALUES PATH: PATH of the last element of ARRAY whose KEYS have VALUES
+rig_json_where() {
+    local in=$RIG_DIR/json.$BASHPID k key=
+    for k in $2; do
+        key="$key${key:+ || ' ' || }json_extract(value, '\$.$k')"
+    done
+    cat >"$in"
+    sqlite3 :memory: "select case json_type(value, '\$.$4') when 'true' then 'true'
+            when 'false' then 'false' when 'null' then 'null'
+            else json_extract(value, '\$.$4') end
+        from json_each(cast(readfile('$in') as text), '\$.$1')
+        where $key = '$3' order by key desc limit 1"
+    rm -f "$in"
 }
 
 # rig_json PATH: one value out of JSON on stdin; PATH as SQLite's json_extract has it, without "$.".
@@ -685,6 +769,25 @@ assert_state() {
     local state
     state=$(rig_virsh "$1" domstate "$2" 2>&1 | head -n 1)
     assert_eq "state of $2 on $1" "$3" "$state"
+}
+
+# assert_status HOST PATH VALUE, assert_guest HOST GUEST PATH VALUE: as `virtpin status` has it
+assert_status() {
+    assert_eq "$2 in status of $1" "$3" "$(rig_status "$1" "$2")"
+}
+
+assert_guest() {
+    assert_eq "$3 of guest $2 in status of $1" "$4" "$(rig_guest_status "$1" "$2" "$3")"
+}
+
+# assert_drift HOST KIND STATE: there is such a record; assert_no_drift HOST: none is open or contested
+assert_drift() {
+    [ -n "$(rig_drift "$1" "$2" "$3" guest)" ] ||
+        { echo "no $3 $2 on $1, but: $(rig_exec "$1" virtpin drift 2>&1)"; return 1; }
+}
+
+assert_no_drift() {
+    rig_exec "$1" virtpin drift
 }
 
 # assert_log HOST PATTERN: the host's syslog or journal has it
