@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Taking running guests into the ledger, and planning them anew. */
-#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "decide/cleanup.h"
 #include "decide/error.h"
@@ -15,10 +12,6 @@
 
 /* A lease this old whose guest runs is one whose `started` was lost. */
 #define STARTED_LATE_MS 10000
-
-#ifndef VP_LIBVIRT_ETC_DIR
-#define VP_LIBVIRT_ETC_DIR "/etc/libvirt/qemu"
-#endif
 
 static int single(const struct vp_cpuset *cpus)
 {
@@ -306,94 +299,6 @@ int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error
 }
 
 /* ---- policies changed ---- */
-
-/* The pins of the definition on disk; the file is libvirt's own and private,
- * but stable, and asking libvirt is not for this side. */
-static void definition_pins(const struct vp_domain *live, struct vp_domain **definition)
-{
-    char path[PATH_MAX];
-    VP_AUTO(free) char *text = NULL;
-    struct stat st;
-    int fd;
-
-    *definition = NULL;
-    if (snprintf(path, sizeof(path), VP_LIBVIRT_ETC_DIR "/%s.xml", live->name) >= (int)sizeof(path))
-        return;
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    if (fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < VP_XML_MAX)
-        text = malloc((size_t)st.st_size);
-    if (text && read(fd, text, (size_t)st.st_size) == st.st_size)
-        vp_domain_parse(text, (size_t)st.st_size, definition, NULL);
-    close(fd);
-}
-
-/* What a guest runs on by its definition alone: its pins, else the vCPUs'
- * cpuset, else every online CPU that its partition may use. */
-int vp_engine_unmanaged_pins(struct vp_engine *engine, const struct vp_domain *live,
-                             struct vp_pins *pins, struct vp_error *err)
-{
-    VP_AUTO(vp_domain) struct vp_domain *definition = NULL;
-    struct vp_cpuset all = engine->topology->online, allowed;
-    int result = 0;
-
-    definition_pins(live, &definition);
-    vp_engine_allowed(engine, live, &allowed);
-    if (!vp_cpuset_empty(&allowed))
-        vp_cpuset_and(&all, &allowed);
-    if (definition && definition->has_vcpu_cpuset &&
-        vp_cpuset_meets(&all, &definition->vcpu_cpuset))
-        vp_cpuset_and(&all, &definition->vcpu_cpuset);
-    for (unsigned i = 0; result == 0 && i < live->vcpus; i++) {
-        const struct vp_pin *pin =
-            definition ? vp_pins_find(&definition->pins, VP_ROLE_VCPU, i) : NULL;
-
-        result = vp_pins_add(pins, VP_ROLE_VCPU, i, pin ? &pin->cpus : &all);
-    }
-    for (size_t i = 0; result == 0 && i < live->iothread_count; i++) {
-        const struct vp_pin *pin =
-            definition ? vp_pins_find(&definition->pins, VP_ROLE_IOTHREAD, live->iothread[i])
-                       : NULL;
-
-        result = vp_pins_add(pins, VP_ROLE_IOTHREAD, live->iothread[i], pin ? &pin->cpus : &all);
-    }
-    if (result == 0) {
-        const struct vp_pin *pin =
-            definition ? vp_pins_find(&definition->pins, VP_ROLE_EMULATOR, 0) : NULL;
-
-        result = vp_pins_add(pins, VP_ROLE_EMULATOR, 0, pin ? &pin->cpus : &all);
-    }
-    return result < 0 ? vp_fail(err, VP_HOST, "out of memory") : 0;
-}
-
-int vp_engine_unmanage(struct vp_engine *engine, const struct vp_guest_row *row,
-                       struct vp_error *err)
-{
-    VP_AUTO(vp_status) struct vp_status *status = NULL;
-    struct vp_pins pins = {0};
-    int result;
-
-    if (vp_status_load(engine->status_dir, row->name, &status, err) < 0)
-        return -1;
-    /* first the row: from here on its CPUs are others' to book, so the guest
-     * must have left the dedicated ones of others, which it never had */
-    if (vp_ledger_begin(engine->ledger, err) < 0)
-        return -1;
-    if (vp_ledger_remove(engine->ledger, row->uuid, err) < 0 ||
-        vp_ledger_commit(engine->ledger, err) < 0) {
-        vp_ledger_rollback(engine->ledger);
-        return -1;
-    }
-    if (!row->plan || row->plan->mode != VP_MODE_ENFORCE || row->unplaced ||
-        row->plan->placement == VP_PLACE_NONE)
-        return 0;
-    result = vp_engine_unmanaged_pins(engine, status->domain, &pins, err);
-    if (result == 0)
-        result = vp_engine_pin_status(engine, status, &pins, true, NULL, err);
-    vp_pins_clear(&pins);
-    return result;
-}
 
 /* Replaces the row's plan inside an open transaction, or notes why not. */
 static int replan_locked(struct vp_engine *engine, struct vp_guest_row *row, struct adoption *a,
