@@ -215,9 +215,13 @@ rig_remove_cgroups() {
     done <"$1"
 }
 
-# Groups left behind by a run that was killed with -9: their PID is gone.
+# Groups and directories left behind by a run that was killed with -9: their PID is gone.
 rig_sweep_stale() {
-    local group pid
+    local group pid dir
+    for dir in "${TMPDIR:-/tmp}"/virtpin-rig-*.??????; do
+        pid=${dir##*/virtpin-rig-}
+        [ ! -d "$dir" ] || [ -e "$dir/kept" ] || [ -d "/proc/${pid%%.*}" ] || rm -rf "$dir"
+    done
     while read -r type options target; do
         for group in "$(rig_own_group "$type" "$options" "$target")"/virtpin-rig-*; do
             [ -d "$group" ] || continue
@@ -233,7 +237,7 @@ rig_sweep_stale() {
 # The directory of one run, removed at the end; also what every host of it shares.
 rig_begin() {
     [ -z "$RIG_DIR" ] || return 0
-    RIG_DIR=$(mktemp -d "${TMPDIR:-/tmp}/virtpin-rig.XXXXXX") || exit 1
+    RIG_DIR=$(mktemp -d "${TMPDIR:-/tmp}/virtpin-rig-$$.XXXXXX") || exit 1
     chmod 755 "$RIG_DIR"
     trap rig_end EXIT
     trap 'exit 130' INT
@@ -833,6 +837,7 @@ rig_end() {
         wait "$(cat "$RIG_DIR/switch.pid")" 2>/dev/null
     fi
     if [ "${RIG_KEEP:-0}" != 0 ] || [ "$RIG_FAILED" != 0 ]; then
+        : >"$RIG_DIR/kept"
         printf '# logs: %s/HOST/log\n' "$RIG_DIR"
     else
         rm -rf "$RIG_DIR"
