@@ -244,7 +244,7 @@ int vp_domain_read(xmlNode *node, struct vp_domain **domain, struct vp_error *er
     if (!draft)
         return vp_xml_no_memory(err);
     if (read_domain(node, draft, err) < 0)
-        return -1;
+        return vp_xml_clean(err);
     *domain = VP_STEAL(draft);
     return 0;
 }

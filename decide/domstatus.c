@@ -93,7 +93,7 @@ int vp_status_parse(const char *bytes, size_t length, struct vp_status **status,
     if (!draft)
         return vp_xml_no_memory(err);
     if (read_status(root, draft, err) < 0)
-        return -1;
+        return vp_xml_clean(err);
     *status = VP_STEAL(draft);
     return 0;
 }

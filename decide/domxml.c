@@ -95,6 +95,24 @@ int vp_xml_no_memory(struct vp_error *err)
     return vp_fail(err, VP_HOST, "out of memory while handling domain XML");
 }
 
+int vp_xml_clean(struct vp_error *err)
+{
+    char *at = err ? err->text : NULL;
+
+    while (at && *at != '\0') {
+        int size = (int)strnlen(at, 4);
+
+        if (xmlGetUTF8Char((const unsigned char *)at, &size) < 0) {
+            *at = '?';
+            size = 1;
+        }
+        if ((unsigned char)*at < ' ' || *at == '\x7f')
+            *at = ' ';
+        at += size;
+    }
+    return -1;
+}
+
 /* ---- parsing ---- */
 
 /* What the parser found first; libxml2's own reporting ends here, so that
@@ -191,8 +209,10 @@ xmlDoc *vp_xml_parse(const char *bytes, size_t length, struct vp_error *err)
     xmlParserCtxtPtr parser;
     xmlDoc *doc;
 
-    if (check_bytes(bytes, length, err) < 0)
+    if (check_bytes(bytes, length, err) < 0) {
+        vp_xml_clean(err);
         return NULL;
+    }
     parser = xmlNewParserCtxt();
     if (!parser) {
         vp_xml_no_memory(err);
@@ -212,6 +232,7 @@ xmlDoc *vp_xml_parse(const char *bytes, size_t length, struct vp_error *err)
         return doc;
     }
     xmlFreeDoc(doc);
+    vp_xml_clean(err);
     return NULL;
 }
 

@@ -57,6 +57,10 @@ int vp_xml_attr_cpuset(const xmlNode *node, const char *name, struct vp_cpuset *
 int vp_xml_size_kib(const xmlNode *node, const char *what, const char *text, const char *unit,
                     uint64_t *kib, struct vp_error *err);
 
+/* Makes an error's text fit to print: what it quotes may hold control
+ * characters, or a letter cut in half. Returns -1. */
+int vp_xml_clean(struct vp_error *err);
+
 /* "out of memory" as an error object: VP_HOST. */
 int vp_xml_no_memory(struct vp_error *err);
 
