@@ -73,6 +73,7 @@ private_cgroups() {
     local type options target links=$ns/cgroup-links
     mkdir "$links"
     find /sys/fs/cgroup -maxdepth 1 -type l -exec cp -a -t "$links" {} +
+    umount -R -l /sys/fs/cgroup 2>/dev/null || true
     if ! grep -q '^cgroup2 [^ ]* /sys/fs/cgroup$' "$dir/cgroup-mounts"; then
         mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
     fi
@@ -133,7 +134,7 @@ if [ -d "$RIG_CAPS" ]; then
     cp -a "$RIG_CAPS" /var/cache/libvirt/qemu/capabilities
 fi
 libvirt_conf
-printf '127.0.0.1 localhost\n' >/etc/hosts
+printf '127.0.0.1 localhost %s\n' "$name" >/etc/hosts
 if [ -n "$RIG_TREE" ]; then
     cp -a "$RIG_TREE/." /
 fi

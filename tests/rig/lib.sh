@@ -162,7 +162,7 @@ rig_own_group() {
     echo "$target${path%/}"
 }
 
-# Make the host's groups; their directories go to the file $1/cgroups.
+# Make the host's groups; their directories go to the file $1/cgroups. $3: v2 or all, what it sees.
 rig_make_cgroups() {
     local dir=$1 name=$2 type options target group
     rig_cgroup_mounts >"$dir/cgroup-mounts"
@@ -179,6 +179,8 @@ rig_make_cgroups() {
             mkdir "$group/daemons"
         fi
     done <"$dir/cgroup-mounts"
+    # the host then sees that hierarchy alone, though its processes have groups in all
+    [ "$3" != v2 ] || echo "cgroup2 rw /sys/fs/cgroup" >"$dir/cgroup-mounts"
 }
 
 # v2: give children the controllers that libvirt wants, as far as they are to be had.
@@ -195,9 +197,9 @@ rig_settle_cgroups() {
     local group pid
     while read -r group; do
         [ -d "$group/daemons" ] || continue
-        while read -r pid; do
-            echo "$pid" >"$group/daemons/cgroup.procs" 2>/dev/null
-        done <"$group/cgroup.procs"
+        for pid in $(cat "$group/cgroup.procs") $(cat "$group/cgroup.procs"); do
+            echo "$pid" 2>/dev/null >"$group/daemons/cgroup.procs"
+        done
         rig_delegate "$group"
     done <"$1/cgroups"
 }
@@ -278,10 +280,11 @@ rig_overlay_works() {
     fi
 }
 
-# rig_up NAME [net] [install=no] [libvirtd=no] [kvm=yes]
-# A host with libvirtd running. net: it can reach the other net hosts of this run by name.
+# rig_up NAME [net] [install=no] [libvirtd=no] [kvm=yes] [cgroup=v2]
+# A host with libvirtd running. net: it can reach the other net hosts of this run by name. cgroup=v2:
+# of this machine's hierarchies it sees the v2 one alone (on a hybrid machine that has no cpuset).
 rig_up() {
-    local name=$1 dir tree='' libvirtd=yes kvm=no net=no word end
+    local name=$1 dir tree='' libvirtd=yes kvm=no net=no cgroup=all word end
     shift
     rig_begin
     dir=$RIG_DIR/$name
@@ -294,6 +297,7 @@ rig_up() {
         libvirtd=no) libvirtd=no ;;
         kvm=yes) kvm=yes ;;
         net) net=yes ;;
+        cgroup=v2) cgroup=v2 ;;
         *) rig_die "rig_up: $word is not an option" ;;
         esac
     done
@@ -308,7 +312,7 @@ rig_up() {
     printf '%s=%q\n' RIG_TREE "$tree" RIG_KVM "$kvm" RIG_OVERLAY "$RIG_OVERLAY" \
         RIG_LOGSINK "$(rig_logsink)" RIG_UUID "$(cat /proc/sys/kernel/random/uuid)" \
         RIG_CAPS "$RIG_CACHE/capabilities" >"$dir/options"
-    rig_make_cgroups "$dir" "$name" || rig_die "cannot make cgroups for $name"
+    rig_make_cgroups "$dir" "$name" "$cgroup" || rig_die "cannot make cgroups for $name"
 
     rig_launch "$name" "$dir" &
     echo $! >"$dir/unshare.pid"
