@@ -9,6 +9,7 @@ LIBEXECDIR  ?= $(PREFIX)/libexec/virtpin
 DATADIR     ?= $(PREFIX)/share/virtpin
 MANDIR      ?= $(PREFIX)/share/man
 SYSCONFDIR  ?= /etc
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR     ?= $(PREFIX)/lib/systemd/system
 HOOKDIR     ?= $(SYSCONFDIR)/libvirt/hooks
 BUILD       ?= build
@@ -111,13 +112,14 @@ endif
 	    $$f >$(D)$(UNITDIR)/$${f##*/} && chmod 644 $(D)$(UNITDIR)/$${f##*/} || exit 1; done
 	$(Q)for f in $(TMPFILES); do \
 	    install -D -m 644 $$f $(D)$(PREFIX)/lib/tmpfiles.d/$${f##*/} || exit 1; done
+	$(Q)install -D -m 644 packaging/completion/virtpin $(D)$(COMPLETIONDIR)/virtpin
 	$(Q)for f in $(MANPAGES); do \
 	    install -D -m 644 $$f $(D)$(MANDIR)/man$${f##*.}/$${f##*/} || exit 1; done
 
 # Policies and a changed virtpin.conf are the operator's and stay.
 uninstall:
 	$(Q)rm -f $(D)$(HOOKDIR)/qemu.d/50-virtpin $(D)$(SBINDIR)/virtpin-hook $(D)$(SBINDIR)/virtpind \
-	    $(D)$(BINDIR)/virtpin $(D)$(LIBEXECDIR)/virtpin-hook-worker \
+	    $(D)$(BINDIR)/virtpin $(D)$(LIBEXECDIR)/virtpin-hook-worker $(D)$(COMPLETIONDIR)/virtpin \
 	    $(addprefix $(D)$(DATADIR)/,$(EXAMPLES:conf/%=%)) \
 	    $(addprefix $(D)$(UNITDIR)/,$(notdir $(UNITS))) \
 	    $(addprefix $(D)$(PREFIX)/lib/tmpfiles.d/,$(notdir $(TMPFILES))) \
