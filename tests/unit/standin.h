@@ -207,6 +207,36 @@ static inline bool standin_run(struct standin *standin)
     return standin->pid > 0 && good;
 }
 
+/* Removes what a test that failed half-way has left: its process is gone, its
+ * groups are empty. Also what an owner that has died left. For a main's end. */
+static inline void standin_sweep(void)
+{
+    struct vp_cgroups cgroups;
+    char own[200], dir[512];
+    struct dirent *entry;
+    DIR *list;
+
+    if (geteuid() != 0 || vp_cgroups_find("/sys/fs/cgroup", NULL, &cgroups, NULL) < 0 ||
+        cgroups.version != VP_CGROUP_V1 ||
+        vp_cgroup_of(&cgroups, getpid(), 0, own, sizeof(own), NULL) < 0)
+        return;
+    list = opendir(own);
+    while (list && (entry = readdir(list))) {
+        int owner;
+
+        if (sscanf(entry->d_name, "vptest-%d-", &owner) != 1 ||
+            (owner != getpid() && (kill(owner, 0) == 0 || errno != ESRCH)))
+            continue;
+        snprintf(dir, sizeof(dir), "%s/%.255s", own, entry->d_name);
+        standin_remove(dir);
+    }
+    if (list)
+        closedir(list);
+}
+
+/* Check runs each test in a fork; the runner outlives them. */
+static pid_t standin_owner;
+
 /* NULL, or why this machine cannot do it. Counts up to STANDIN_THREADS in all. */
 static inline const char *standin_start(struct standin *standin, unsigned vcpus, unsigned iothreads,
                                         unsigned workers)
