@@ -83,7 +83,7 @@ static inline void standin_child(const struct standin *standin, int out, pid_t p
 
 static inline bool standin_put(const char *dir, const char *file, const char *text)
 {
-    char path[512];
+    char path[1024];
     ssize_t done;
     int fd;
 
@@ -100,7 +100,7 @@ static inline bool standin_put(const char *dir, const char *file, const char *te
 static inline const char *standin_get(const char *dir, const char *file)
 {
     static char text[4096];
-    char path[512];
+    char path[1024];
     ssize_t got = -1;
     int fd;
 
