@@ -32,16 +32,32 @@ static int wait_busy(void *data, int count)
     return 1;
 }
 
-void vp_ledger_connection_settings(struct vp_ledger *ledger, sqlite3 *db)
+/* After each commit, still under our lock: the pages go into the database (a
+ * few memory copies), so that next to nothing hangs on the -wal. While another
+ * is connected SQLite then begins the log again by itself; else it grows, and
+ * every opener would read it all: cut it off. Nobody is waited for; what a
+ * reader hinders is done after the next commit. */
+#define LONG_WAL 32 /* frames */
+
+static int move_pages(void *data, sqlite3 *db, const char *name, int frames)
+{
+    struct vp_ledger *ledger = data;
+
+    ledger->deadline_ms = 0;
+    sqlite3_wal_checkpoint_v2(
+        db, name, frames > LONG_WAL ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL,
+        NULL);
+    return SQLITE_OK; /* the commit stands whatever came of it */
+}
+
+static void connection_settings(struct vp_ledger *ledger, sqlite3 *db)
 {
     sqlite3_extended_result_codes(db, 1);
     sqlite3_busy_handler(db, wait_busy, ledger);
     /* Nobody's close may delete the -wal that another has open, nor take the
-     * exclusive lock that a stopped process would keep. Each commit moves its
-     * pages into the database instead (a few memory copies), so that next to
-     * nothing hangs on the -wal and an opener after a crash reads little. */
+     * exclusive lock that a stopped process would keep. */
     sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
-    sqlite3_wal_autocheckpoint(db, 1);
+    sqlite3_wal_hook(db, move_pages, ledger);
 }
 
 static uint32_t big_endian(const unsigned char *at)
@@ -139,7 +155,7 @@ static int connect_database(struct vp_ledger *ledger, struct vp_error *err)
 
     if (rc != SQLITE_OK)
         return vp_sql_fail(ledger, rc, "open", err);
-    vp_ledger_connection_settings(ledger, ledger->db);
+    connection_settings(ledger, ledger->db);
     if (!vp_ledger_header_good(ledger->db, &short_file))
         return vp_ledger_nonsense(ledger, "it is not a ledger", err);
     rc = sqlite3_exec(ledger->db, "PRAGMA synchronous = OFF; PRAGMA cell_size_check = ON", NULL,

@@ -240,12 +240,14 @@ static int book_plan(struct vp_ledger *ledger, const char *uuid, const struct vp
     return book_cpus(ledger, uuid, "idle", &plan->idle_cpus, err);
 }
 
-static int fill_fixed_of(struct vp_ledger *ledger, sqlite3_stmt *guest, sqlite3_stmt *into,
-                         struct vp_error *err)
+static int fill_fixed_of(struct vp_ledger *ledger, sqlite3_stmt *guest, struct vp_error *err)
 {
+    sqlite3_stmt *into = vp_sql(ledger, VP_SQL_CPU_FIXED, err);
     const char *list = (const char *)sqlite3_column_text(guest, 1);
     struct vp_cpuset cpus;
 
+    if (!into)
+        return -1;
     if (!list || vp_cpuset_parse(&cpus, list, NULL) < 0)
         return vp_ledger_nonsense(ledger, "a guest's fixed CPUs make no sense", err);
     vp_sql_bind_text(into, 2, (const char *)sqlite3_column_text(guest, 0));
@@ -261,13 +263,12 @@ static int fill_fixed_of(struct vp_ledger *ledger, sqlite3_stmt *guest, sqlite3_
 static int fill_fixed(struct vp_ledger *ledger, struct vp_error *err)
 {
     sqlite3_stmt *guests = vp_sql(ledger, VP_SQL_FIXED_GUESTS, err);
-    sqlite3_stmt *into = vp_sql(ledger, VP_SQL_CPU_FIXED, err);
     int rc;
 
-    if (!guests || !into)
+    if (!guests)
         return -1;
     while ((rc = vp_sql_step(ledger, VP_SQL_FIXED_GUESTS, err)) == SQLITE_ROW) {
-        if (fill_fixed_of(ledger, guests, into, err) < 0) {
+        if (fill_fixed_of(ledger, guests, err) < 0) {
             rc = -1;
             break;
         }

@@ -12,7 +12,8 @@
 /* For host/ledger*.c and their tests only. */
 
 /* PRAGMA user_version is major * 1000 + minor. Within a major only columns
- * with a default, tables and indexes are added. */
+ * with a default, tables and indexes are added, and no word to a column that
+ * says what a guest is. */
 #define VP_LEDGER_MAJOR 1
 #define VP_LEDGER_MINOR 0
 #define VP_LEDGER_APPLICATION 0x76706c31 /* "vpl1", PRAGMA application_id */
@@ -135,7 +136,6 @@ void vp_ledger_detach(struct vp_ledger *ledger);
  * adoption is due. */
 int vp_ledger_check(struct vp_ledger *ledger, uint64_t witness, struct vp_error *err);
 bool vp_ledger_header_good(sqlite3 *db, bool *short_file);
-void vp_ledger_connection_settings(struct vp_ledger *ledger, sqlite3 *db);
 
 /* ---- ledger.c ---- */
 
