@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_DRIFTLOG_H
+#define VP_DRIFTLOG_H
+
+#include <stdbool.h>
+
+#include "decide/drift.h"
+
+/* Drift in the journal: a sentence for people, fields for programs. Any thread. */
+void vp_driftlog(const struct vp_drift_record *record);
+void vp_driftlog_contest(const struct vp_drift_record *record, bool begins);
+
+#endif

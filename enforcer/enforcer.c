@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/enforcer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "decide/error.h"
+#include "enforcer/confwatch.h"
+#include "enforcer/record.h"
+#include "enforcer/reload.h"
+#include "enforcer/repair.h"
+#include "enforcer/sync.h"
+#include "host/journal.h"
+
+/* Writers wait this long for the ledger at most: a record can wait for the
+ * next sweep, a repair must not wait for a record. */
+#define LOCK_MS 100
+
+#define COMPLAIN_AGAIN_US (60 * 1000000LL)
+
+int vp_enforcer_open(struct vp_enforcer *enforcer, struct vp_error *err)
+{
+    struct vp_engine *engine = &enforcer->engine;
+
+    enforcer->run.lock_fd = enforcer->run.fd = -1;
+    enforcer->fanotify = enforcer->status_fd = enforcer->conf_fd = enforcer->run_fd = -1;
+    enforcer->first_sync = true;
+    if (vp_engine_open(engine, &enforcer->where, enforcer->topology, err) < 0)
+        return -1;
+    engine->lock_ms = LOCK_MS;
+    vp_reload_say(enforcer, engine);
+    if (vp_runfile_open(&enforcer->run, engine->set->host.run_dir, err) < 0)
+        return -1;
+    enforcer->run.since_ms = vp_now_ms();
+    enforcer->run.last_sweep_ms = enforcer->run.since_ms;
+    if (vp_engine_ledger(engine, true, err) < 0)
+        return vp_wrap(err, "the ledger");
+    vp_reload_online(enforcer);
+    vp_confwatch_disabled(enforcer);
+    return 0;
+}
+
+void vp_enforcer_close(struct vp_enforcer *enforcer)
+{
+    for (size_t i = 0; i < enforcer->guest_count; i++)
+        vp_watched_free(enforcer->guest[i]);
+    free(enforcer->guest);
+    sd_event_source_unref(enforcer->due);
+    sd_event_source_unref(enforcer->reload);
+    sd_event_unref(enforcer->event);
+    vp_runfile_close(&enforcer->run);
+    vp_engine_close(&enforcer->engine);
+}
+
+struct vp_watched *vp_enforcer_guest(struct vp_enforcer *enforcer, const char *uuid)
+{
+    for (size_t i = 0; i < enforcer->guest_count; i++) {
+        if (strcmp(enforcer->guest[i]->row.uuid, uuid) == 0)
+            return enforcer->guest[i];
+    }
+    return NULL;
+}
+
+struct vp_watched *vp_enforcer_named(struct vp_enforcer *enforcer, const char *name)
+{
+    for (size_t i = 0; i < enforcer->guest_count; i++) {
+        if (strcmp(enforcer->guest[i]->row.name, name) == 0)
+            return enforcer->guest[i];
+    }
+    return NULL;
+}
+
+static int64_t next_due(const struct vp_enforcer *enforcer)
+{
+    int64_t next = 0;
+
+    for (size_t i = 0; i < enforcer->guest_count; i++) {
+        int64_t at = enforcer->guest[i]->look_at_us;
+
+        if (at != 0 && (next == 0 || at < next))
+            next = at;
+    }
+    return next;
+}
+
+void vp_enforcer_run_due(struct vp_enforcer *enforcer)
+{
+    int64_t next;
+
+    vp_sync(enforcer);
+    for (size_t i = 0; i < enforcer->guest_count; i++) {
+        struct vp_watched *guest = enforcer->guest[i];
+
+        if (guest->look_at_us != 0 && guest->look_at_us <= vp_clock_us())
+            vp_repair_look(enforcer, guest);
+    }
+    next = next_due(enforcer);
+    if (!enforcer->due)
+        return;
+    sd_event_source_set_time(enforcer->due, (uint64_t)next);
+    sd_event_source_set_enabled(enforcer->due, next ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+void vp_enforcer_complain(struct vp_enforcer *enforcer, const struct vp_error *err)
+{
+    int64_t now = vp_clock_us();
+    size_t oldest = 0;
+
+    for (size_t i = 0; i < sizeof(enforcer->said) / sizeof(enforcer->said[0]); i++) {
+        if (strncmp(enforcer->said[i].text, err->text, sizeof(enforcer->said[i].text) - 1) == 0 &&
+            now - enforcer->said[i].at_us < COMPLAIN_AGAIN_US)
+            return;
+        if (enforcer->said[i].at_us < enforcer->said[oldest].at_us)
+            oldest = i;
+    }
+    snprintf(enforcer->said[oldest].text, sizeof(enforcer->said[oldest].text), "%.*s",
+             (int)sizeof(enforcer->said[oldest].text) - 1, err->text);
+    enforcer->said[oldest].at_us = now;
+    vp_journal(LOG_WARNING, NULL, NULL, 0, "%s", err->text);
+}
+
+void vp_enforcer_state(struct vp_enforcer *enforcer)
+{
+    struct vp_runfile *run = &enforcer->run;
+    bool connected = enforcer->virtside && vp_virtside_connected(enforcer->virtside);
+    struct vp_error err = {0};
+    char why[sizeof(run->why)];
+
+    if (enforcer->disabled)
+        snprintf(why, sizeof(why), "disabled: %.200s", enforcer->disabled_why);
+    else
+        snprintf(why, sizeof(why), "%s", enforcer->trouble);
+    for (char *c = why; *c; c++) {
+        if (*c == '\n')
+            *c = ' ';
+    }
+    if (run->fd >= 0 && connected == run->connected && strcmp(why, run->why) == 0)
+        return;
+    run->connected = connected;
+    memcpy(run->why, why, sizeof(run->why));
+    if (vp_runfile_write(run, &err) < 0)
+        vp_enforcer_complain(enforcer, &err);
+}

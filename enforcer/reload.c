@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/reload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "decide/error.h"
+#include "enforcer/enforcer.h"
+#include "host/journal.h"
+
+#define SOON_US 1000000
+
+void vp_reload_say(struct vp_enforcer *enforcer, const struct vp_engine *engine)
+{
+    char line[1024];
+
+    (void)enforcer;
+    for (size_t i = 0; i < engine->findings.count; i++) {
+        const struct vp_finding *finding = &engine->findings.item[i];
+
+        vp_journal(finding->grade == VP_ERROR ? LOG_ERR : LOG_WARNING, VP_MSG_POLICY, NULL, 0, "%s",
+                   vp_finding_line(finding, line, sizeof(line)));
+    }
+    if (engine->stale)
+        vp_journal(LOG_ERR, VP_MSG_POLICY, NULL, 0,
+                   "the policy files are broken: the last good set stays in force (%s)",
+                   engine->set->hash);
+}
+
+/* The set is already the new one: every guest gets its plan by it. */
+static void replan_all(struct vp_enforcer *enforcer)
+{
+    for (size_t i = 0; i < enforcer->guest_count; i++) {
+        struct vp_watched *guest = enforcer->guest[i];
+        struct vp_error err = {0};
+        bool changed = false;
+
+        if (guest->row.state == VP_GUEST_RUNNING &&
+            vp_engine_replan(&enforcer->engine, guest->row.uuid, &changed, &err) < 0) {
+            vp_wrap(&err, "planning %s anew", guest->row.name);
+            vp_enforcer_complain(enforcer, &err);
+        }
+    }
+    enforcer->sync_wanted = true;
+    enforcer->adopt_wanted = true;
+}
+
+/* The ledger stays open: its file and its lock are the same. */
+static void swap_engines(struct vp_enforcer *enforcer, struct vp_engine *fresh)
+{
+    fresh->ledger = enforcer->engine.ledger;
+    fresh->lock_ms = enforcer->engine.lock_ms;
+    fresh->rebuilt = enforcer->engine.rebuilt;
+    enforcer->engine.ledger = NULL;
+    vp_engine_close(&enforcer->engine);
+    enforcer->engine = *fresh;
+}
+
+static int load(struct vp_enforcer *enforcer, struct vp_error *err)
+{
+    struct vp_engine fresh = {0};
+    bool same_dir;
+
+    if (vp_engine_open(&fresh, &enforcer->where, enforcer->topology, err) < 0) {
+        vp_engine_close(&fresh);
+        return -1;
+    }
+    vp_reload_say(enforcer, &fresh);
+    if (fresh.stale) {
+        enforcer->engine.stale = true;
+        vp_engine_close(&fresh);
+        return 0;
+    }
+    same_dir = strcmp(fresh.set->host.run_dir, enforcer->engine.set->host.run_dir) == 0;
+    if (!same_dir) {
+        vp_engine_close(&fresh);
+        return vp_fail(err, VP_INPUT, "run-dir cannot change while the enforcer runs: restart it");
+    }
+    swap_engines(enforcer, &fresh);
+    vp_journal(LOG_INFO, VP_MSG_POLICY, NULL, 0, "%zu policies in force (%s)",
+               enforcer->engine.set->count, enforcer->engine.set->hash);
+    replan_all(enforcer);
+    vp_virtside_policies(enforcer->virtside, enforcer->engine.set->host.uri);
+    return 0;
+}
+
+void vp_reload_now(struct vp_enforcer *enforcer)
+{
+    struct vp_error err = {0};
+
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)vp_clock_us());
+    if (load(enforcer, &err) < 0) {
+        vp_wrap(&err, "the policies stay as they were");
+        vp_journal(LOG_ERR, VP_MSG_POLICY, NULL, 0, "%s", err.text);
+    }
+    sd_notify(0, "READY=1");
+    vp_enforcer_run_due(enforcer);
+}
+
+static int on_reload(sd_event_source *source, uint64_t usec, void *data)
+{
+    (void)source, (void)usec;
+    vp_reload_now(data);
+    return 0;
+}
+
+int vp_reload_start(struct vp_enforcer *enforcer, struct vp_error *err)
+{
+    int result = sd_event_add_time(enforcer->event, &enforcer->reload, CLOCK_MONOTONIC, 0, 0,
+                                   on_reload, enforcer);
+
+    if (result >= 0)
+        result = sd_event_source_set_enabled(enforcer->reload, SD_EVENT_OFF);
+    return result < 0 ? vp_fail_errno(err, VP_HOST, -result, "the event loop") : 0;
+}
+
+void vp_reload_soon(struct vp_enforcer *enforcer)
+{
+    sd_event_source_set_time(enforcer->reload, (uint64_t)vp_clock_us() + SOON_US);
+    sd_event_source_set_enabled(enforcer->reload, SD_EVENT_ONESHOT);
+}
+
+void vp_reload_online(struct vp_enforcer *enforcer)
+{
+    char text[sizeof(enforcer->online_text)] = "";
+    int fd = open("/sys/devices/system/cpu/online", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+    if (fd >= 0)
+        close(fd);
+    if (length <= 0 || enforcer->topology)
+        return;
+    text[strcspn(text, "\n")] = '\0';
+    if (strcmp(text, enforcer->online_text) == 0)
+        return;
+    if (enforcer->online_text[0]) {
+        vp_journal(LOG_NOTICE, NULL, NULL, 0, "online CPUs were %s and are now %s",
+                   enforcer->online_text, text);
+        vp_reload_now(enforcer);
+    }
+    memcpy(enforcer->online_text, text, sizeof(text));
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/repair.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "decide/error.h"
+#include "enforcer/enforcer.h"
+#include "enforcer/judge.h"
+#include "enforcer/patience.h"
+#include "enforcer/pins.h"
+#include "enforcer/record.h"
+#include "enforcer/sync.h"
+
+/* A thread that a repair could not put right is tried again after this. */
+#define AGAIN_US 1000000
+/* A write is the likely cause of a mask that changed at most this much later. */
+#define LIKELY_US 1000000
+
+/* All of one look. */
+struct look {
+    struct vp_enforcer *enforcer;
+    struct vp_watched *guest;
+    int64_t now_us;
+    struct vp_threads threads;
+    struct vp_seen_list seen;
+    struct vp_diffs diffs;
+    bool *repair;              /* of the same index as diffs: is to be put right */
+    struct vp_threads touched; /* those that the repair is about; items of its own */
+    bool follow_libvirt, setting_up;
+};
+
+static void clear(struct look *look)
+{
+    vp_threads_clear(&look->threads);
+    vp_seen_clear(&look->seen);
+    vp_diffs_clear(&look->diffs);
+    free(look->repair);
+    free(look->touched.item);
+}
+
+/* ---- seeing ---- */
+
+static int gather(struct look *look, struct vp_error *err)
+{
+    struct vp_watched *guest = look->guest;
+    struct vp_engine *engine = &look->enforcer->engine;
+
+    if (vp_watched_refresh(guest, engine, err) < 0 ||
+        vp_threads_list(&engine->cgroups, guest->row.pid, guest->status, guest->root,
+                        &look->threads, err) < 0 ||
+        vp_pin_look(&engine->cgroups, &look->threads, guest->root, &look->seen, err) < 0)
+        return -1;
+    if (vp_drift_compare(&guest->pins, look->seen.item, look->seen.count, &engine->topology->online,
+                         &look->diffs) < 0)
+        return vp_fail(err, VP_HOST, "out of memory");
+    look->repair = calloc(look->diffs.count + 1, sizeof(*look->repair));
+    look->touched.item = calloc(look->seen.count + 1, sizeof(*look->touched.item));
+    look->touched.pid = guest->row.pid;
+    if (!look->repair || !look->touched.item)
+        return vp_fail(err, VP_HOST, "out of memory");
+    return 0;
+}
+
+static const struct vp_write *write_at(const struct vp_watched *guest, const char *where)
+{
+    const struct vp_write *last = NULL;
+
+    for (size_t i = 0; i < VP_WRITES_KEPT; i++) {
+        const struct vp_write *write = &guest->write[i];
+
+        if (write->at_us != 0 && strcmp(write->where, where) == 0 &&
+            (!last || write->at_us > last->at_us))
+            last = write;
+    }
+    return last;
+}
+
+static const char *group_of(const struct look *look, const struct vp_diff *diff)
+{
+    for (size_t i = 0; i < look->seen.count; i++) {
+        if (look->seen.item[i].tid == diff->tid && look->seen.item[i].role == diff->role)
+            return look->seen.item[i].group;
+    }
+    return "";
+}
+
+/* Who wrote the file; of a mask, who wrote the thread's group just before. */
+static void find_culprit(const struct look *look, const struct vp_diff *diff, struct vp_culprit *by,
+                         int64_t *event_us)
+{
+    const struct vp_write *write;
+    char where[sizeof(diff->where)];
+
+    *by = (struct vp_culprit){.uid = -1};
+    *event_us = look->guest->event_us ? look->guest->event_us : look->now_us;
+    if (diff->kind == VP_DRIFT_AFFINITY)
+        snprintf(where, sizeof(where), "%.490s/cpuset.cpus", group_of(look, diff));
+    else
+        snprintf(where, sizeof(where), "%s", diff->where);
+    write = write_at(look->guest, where);
+    if (!write || (diff->kind == VP_DRIFT_AFFINITY && look->now_us - write->at_us > LIKELY_US))
+        return;
+    *by = write->by;
+    by->exact = diff->kind != VP_DRIFT_AFFINITY && write->by.pid > 0;
+    *event_us = write->at_us;
+}
+
+/* ---- judging ---- */
+
+static bool repairable(enum vp_drift_kind kind)
+{
+    return kind == VP_DRIFT_CPUSET || kind == VP_DRIFT_AFFINITY;
+}
+
+static void drifted(struct look *look, size_t number)
+{
+    const struct vp_diff *diff = &look->diffs.item[number];
+    struct vp_case *seen = vp_record_case(look->guest, diff->role, diff->index, diff->kind);
+    enum vp_drift_state state;
+    struct vp_culprit by;
+    int64_t event_us;
+
+    if (!seen)
+        return;
+    find_culprit(look, diff, &by, &event_us);
+    vp_record_seen(look->guest, seen, diff, &by, event_us);
+    state = vp_patience_state(look->enforcer, look->guest, seen, look->now_us);
+    if (state == VP_DRIFT_REPAIRED && repairable(diff->kind))
+        look->repair[number] = true;
+    else
+        vp_record_state(seen, state == VP_DRIFT_REPAIRED ? VP_DRIFT_OPEN : state, -1);
+}
+
+static void judge(struct look *look)
+{
+    struct vp_watched *guest = look->guest;
+    const struct vp_judgement judgement = {
+        .diffs = &look->diffs,
+        .seen = look->seen.item,
+        .seen_count = look->seen.count,
+        .online = &look->enforcer->engine.topology->online,
+        .libvirt_repairs = vp_pins_left_to_libvirt(look->enforcer, guest, look->now_us),
+        .setup_late =
+            guest->setup_since_us != 0 && look->now_us - guest->setup_since_us > VP_SETUP_MAX_US,
+        .now_ms = vp_now_ms(),
+    };
+    bool may_write = !look->enforcer->disabled && !vp_watched_audit(guest);
+
+    for (size_t i = 0; i < look->diffs.count; i++) {
+        switch (vp_judge(guest, &judgement, i)) {
+        case VP_DIFF_WATCH:
+            look->setting_up = true;
+            break;
+        case VP_DIFF_FOLLOWS:
+            break;
+        case VP_DIFF_QUIET:
+            look->repair[i] = may_write && !vp_patience_held(guest);
+            break;
+        case VP_DIFF_LIBVIRT:
+            look->follow_libvirt = true;
+            break;
+        case VP_DIFF_DRIFT:
+            drifted(look, i);
+            break;
+        }
+    }
+}
+
+static void wait_for_libvirt(struct look *look)
+{
+    struct vp_watched *guest = look->guest;
+
+    if (!look->setting_up)
+        guest->setup_since_us = 0;
+    else if (guest->setup_since_us == 0)
+        guest->setup_since_us = look->now_us;
+    if (look->setting_up)
+        vp_watched_due(guest, look->now_us + VP_SETUP_US);
+    if (!look->follow_libvirt) {
+        guest->libvirt_since_us = 0;
+        return;
+    }
+    if (guest->libvirt_since_us == 0)
+        guest->libvirt_since_us = look->now_us;
+    vp_watched_due(guest, look->now_us + AGAIN_US);
+}
+
+/* ---- repairing ---- */
+
+/* The thread of a difference and, where its group is written, all that are in
+ * it: older kernels reset their masks at such a write. */
+static bool is_touched(const struct look *look, const struct vp_seen *seen)
+{
+    for (size_t i = 0; i < look->diffs.count; i++) {
+        const struct vp_diff *diff = &look->diffs.item[i];
+
+        if (!look->repair[i])
+            continue;
+        if (diff->tid == seen->tid)
+            return true;
+        if (diff->kind == VP_DRIFT_CPUSET && seen->group[0] &&
+            strcmp(group_of(look, diff), seen->group) == 0)
+            return vp_judge_settled(look->guest, seen);
+    }
+    return false;
+}
+
+static void choose_threads(struct look *look)
+{
+    for (size_t i = 0; i < look->seen.count; i++) {
+        const struct vp_seen *seen = &look->seen.item[i];
+
+        if (is_touched(look, seen))
+            look->touched.item[look->touched.count++] =
+                (struct vp_thread){.role = seen->role, .index = seen->index, .tid = seen->tid};
+    }
+}
+
+static bool still_differs(const struct vp_diffs *left, const struct vp_diff *diff)
+{
+    for (size_t i = 0; i < left->count; i++) {
+        if (left->item[i].tid == diff->tid && left->item[i].kind != VP_DRIFT_MISSING)
+            return true;
+    }
+    return false;
+}
+
+static void settle_case(struct look *look, const struct vp_diff *diff, bool differs)
+{
+    struct vp_case *seen = vp_record_find(look->guest, diff->role, diff->index, diff->kind);
+
+    if (!seen || !seen->standing)
+        return; /* a quiet one */
+    if (differs) {
+        vp_record_state(seen, VP_DRIFT_OPEN, -1);
+        return;
+    }
+    vp_contest_repaired(&seen->contest, vp_now_ms());
+    vp_record_state(seen, VP_DRIFT_REPAIRED, vp_clock_us() - seen->event_us);
+}
+
+static void repair(struct look *look)
+{
+    struct vp_enforcer *enforcer = look->enforcer;
+    struct vp_watched *guest = look->guest;
+    struct vp_pin_report report = {0};
+    struct vp_error err = {0};
+
+    choose_threads(look);
+    if (look->touched.count == 0)
+        return;
+    if (vp_pin_apply(&enforcer->engine.cgroups, &look->touched, guest->root, &guest->pins,
+                     &enforcer->engine.topology->online, false, &report, &err) < 0)
+        vp_fail(&err, VP_HOST, "out of memory");
+    if (err.code != VP_OK && err.code != VP_GONE) {
+        vp_wrap(&err, "%s", guest->row.name);
+        vp_enforcer_complain(enforcer, &err);
+    }
+    for (size_t i = 0; i < look->diffs.count; i++) {
+        bool differs = err.code != VP_OK && still_differs(&report.left, &look->diffs.item[i]);
+
+        if (!look->repair[i])
+            continue;
+        settle_case(look, &look->diffs.item[i], differs);
+        if (differs)
+            vp_watched_due(guest, look->now_us + AGAIN_US);
+    }
+    vp_diffs_clear(&report.left);
+}
+
+/* ---- the whole ---- */
+
+static void finish(struct look *look)
+{
+    struct vp_watched *guest = look->guest;
+
+    wait_for_libvirt(look);
+    vp_record_gone(guest, false);
+    vp_pins_look(look->enforcer, guest, look->now_us);
+    vp_record_save(look->enforcer, guest);
+    vp_watched_remember(guest, &look->threads);
+    memset(guest->write, 0, sizeof(guest->write));
+    guest->event_us = 0;
+    if (!look->enforcer->disabled && !vp_patience_held(guest))
+        guest->fresh = false;
+}
+
+static void look_now(struct look *look)
+{
+    struct vp_watched *guest = look->guest;
+    struct vp_error err = {0};
+
+    if (gather(look, &err) < 0) {
+        if (err.code == VP_GONE) {
+            look->enforcer->adopt_at_us = look->now_us + AGAIN_US;
+            return;
+        }
+        vp_watched_due(guest, look->now_us + AGAIN_US);
+        vp_enforcer_complain(look->enforcer, &err);
+        return;
+    }
+    /* A job (migration, save) owns the guest until it ends: the status file says when. */
+    if (guest->status->job)
+        return;
+    /* Compared with a plan that is no longer the newest: the new one first. */
+    if (vp_sync_outdated(look->enforcer)) {
+        vp_watched_due(guest, look->now_us);
+        return;
+    }
+    guest->looks++;
+    judge(look);
+    repair(look);
+    finish(look);
+    /* A decision made while we wrote may want something else than what we wrote. */
+    if (vp_sync_outdated(look->enforcer))
+        vp_watched_due(guest, vp_clock_us());
+}
+
+void vp_repair_look(struct vp_enforcer *enforcer, struct vp_watched *guest)
+{
+    struct look look = {.enforcer = enforcer, .guest = guest, .now_us = vp_clock_us()};
+    int64_t wait = vp_patience_wait(guest, look.now_us);
+
+    guest->look_at_us = 0;
+    if (guest->row.state != VP_GUEST_RUNNING || guest->row.pid <= 0)
+        return;
+    if (wait > 0) {
+        vp_watched_due(guest, look.now_us + wait);
+        return;
+    }
+    if (vp_watched_audit(guest))
+        guest->fresh = false;
+    look_now(&look);
+    clear(&look);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/runfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "decide/error.h"
+#include "host/threads.h"
+
+/* Thirteen digits, so that the number can be overwritten in place until 2286. */
+#define SWEEP_FORMAT "last_sweep_ms=%013" PRId64 "\n"
+
+static int held_by_another(const char *path, int fd, struct vp_error *err)
+{
+    char pid[32] = "";
+    ssize_t length = pread(fd, pid, sizeof(pid) - 1, 0);
+
+    pid[length > 0 ? strcspn(pid, "\n") : 0] = '\0';
+    return vp_fail(err, VP_REFUSED, "another enforcer runs already, pid %s (it holds %s)",
+                   *pid ? pid : "unknown", path);
+}
+
+static int take_lock(struct vp_runfile *file, struct vp_error *err)
+{
+    char path[PATH_MAX];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/enforcer.lock", file->dir);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return vp_fail_errno(err, VP_HOST, errno, "cannot open %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        int number = errno;
+
+        if (number == EWOULDBLOCK)
+            held_by_another(path, fd, err);
+        else
+            vp_fail_errno(err, VP_HOST, number, "cannot lock %s", path);
+        close(fd);
+        return -1;
+    }
+    file->lock_fd = fd;
+    if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+        return vp_fail_errno(err, VP_HOST, errno, "cannot write %s", path);
+    return 0;
+}
+
+int vp_runfile_open(struct vp_runfile *file, const char *run_dir, struct vp_error *err)
+{
+    file->lock_fd = -1;
+    file->fd = -1;
+    if (mkdir(run_dir, 0700) < 0 && errno != EEXIST)
+        return vp_fail_errno(err, VP_HOST, errno, "cannot make %s", run_dir);
+    file->dir = strdup(run_dir);
+    if (!file->dir)
+        return vp_fail(err, VP_HOST, "out of memory");
+    return take_lock(file, err);
+}
+
+static int print_members(const struct vp_runfile *file, int fd)
+{
+    return dprintf(fd,
+                   SWEEP_FORMAT "pid=%d\nstart=%" PRIu64 "\nsince_ms=%" PRId64
+                                "\nlibvirt=%s\ncan_repair=%s\n%s%s%s",
+                   file->last_sweep_ms, (int)getpid(), vp_process_start("/proc", getpid()),
+                   file->since_ms, file->connected ? "connected" : "reconnecting",
+                   file->why[0] ? "no" : "yes", file->why[0] ? "why=" : "", file->why,
+                   file->why[0] ? "\n" : "");
+}
+
+int vp_runfile_write(struct vp_runfile *file, struct vp_error *err)
+{
+    char path[PATH_MAX], fresh[PATH_MAX];
+    int fd;
+
+    if (snprintf(path, sizeof(path), "%s/enforcer", file->dir) >= (int)sizeof(path) - 8)
+        return vp_fail(err, VP_HOST, "the path %s is too long", file->dir);
+    snprintf(fresh, sizeof(fresh), "%s/enforcer.new", file->dir);
+    fd = open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return vp_fail_errno(err, VP_HOST, errno, "cannot write %s", fresh);
+    if (print_members(file, fd) < 0 || rename(fresh, path) < 0) {
+        int number = errno;
+
+        close(fd);
+        unlink(fresh);
+        return vp_fail_errno(err, VP_HOST, number, "cannot write %s", path);
+    }
+    if (file->fd >= 0)
+        close(file->fd);
+    file->fd = fd;
+    return 0;
+}
+
+void vp_runfile_swept(struct vp_runfile *file, int64_t now_ms)
+{
+    char line[64];
+    int length;
+
+    file->last_sweep_ms = now_ms;
+    if (file->fd < 0)
+        return;
+    length = snprintf(line, sizeof(line), SWEEP_FORMAT, now_ms);
+    /* Of a failure nothing follows but that status shows an older sweep. */
+    if (pwrite(file->fd, line, (size_t)length, 0) != length)
+        file->last_sweep_ms = now_ms;
+}
+
+void vp_runfile_close(struct vp_runfile *file)
+{
+    char path[PATH_MAX];
+
+    if (!file->dir)
+        return;
+    if (file->fd >= 0) {
+        snprintf(path, sizeof(path), "%s/enforcer", file->dir);
+        unlink(path);
+        close(file->fd);
+    }
+    if (file->lock_fd >= 0)
+        close(file->lock_fd);
+    free(file->dir);
+    *file = (struct vp_runfile){.lock_fd = -1, .fd = -1};
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/sync.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+
+#include "decide/cleanup.h"
+#include "decide/error.h"
+#include "enforcer/enforcer.h"
+#include "enforcer/record.h"
+#include "host/journal.h"
+
+/* A prepare lease has no age limit; from this on libvirt is asked. */
+#define LEASE_ASK_MS 30000
+
+/* ---- the ledger's file ---- */
+
+static uint64_t ledger_inode(const struct vp_enforcer *enforcer)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "%s/ledger.db", enforcer->engine.set->host.run_dir);
+    return stat(path, &st) < 0 ? 0 : (uint64_t)st.st_ino;
+}
+
+/* Another file at the path than the open one: deleted or replaced by hand. */
+static int follow_ledger(struct vp_enforcer *enforcer, struct vp_error *err)
+{
+    struct vp_engine *engine = &enforcer->engine;
+
+    if (engine->ledger && enforcer->ledger_inode != 0 &&
+        ledger_inode(enforcer) == enforcer->ledger_inode)
+        return 0;
+    if (enforcer->ledger_inode != 0 || !engine->ledger) {
+        vp_ledger_close(engine->ledger);
+        engine->ledger = NULL;
+        if (vp_engine_ledger(engine, true, err) < 0)
+            return vp_wrap(err, "the ledger");
+        vp_journal(LOG_WARNING, NULL, NULL, 0,
+                   "the ledger was taken away or replaced: made anew from what runs");
+        vp_record_forget_ids(enforcer);
+        engine->rebuilt = true;
+    }
+    enforcer->ledger_inode = ledger_inode(enforcer);
+    enforcer->sync_wanted = true;
+    return 0;
+}
+
+bool vp_sync_outdated(struct vp_enforcer *enforcer)
+{
+    struct vp_error err = {0};
+    uint64_t gen = 0;
+
+    if (!enforcer->engine.ledger || vp_ledger_gen(enforcer->engine.ledger, &gen, &err) < 0)
+        return false;
+    if (gen != enforcer->gen)
+        enforcer->sync_wanted = true;
+    return gen != enforcer->gen;
+}
+
+/* ---- requests ---- */
+
+static int take_requests(struct vp_enforcer *enforcer, struct vp_error *err)
+{
+    struct vp_ledger *ledger = enforcer->engine.ledger;
+    VP_AUTO(free) struct vp_request *requests = NULL;
+    size_t count = 0;
+
+    if (vp_ledger_begin(ledger, err) < 0)
+        return -1;
+    if (vp_ledger_take_requests(ledger, NULL, &requests, &count, err) < 0) {
+        vp_ledger_rollback(ledger);
+        return -1;
+    }
+    if (vp_ledger_commit(ledger, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(requests[i].kind, "definition") == 0)
+            vp_virtside_want(enforcer->virtside, requests[i].uuid, VP_VIRT_DEFINITION);
+        else if (strcmp(requests[i].kind, "tell") == 0)
+            vp_virtside_want(enforcer->virtside, requests[i].uuid, VP_VIRT_TELL);
+        else if (strcmp(requests[i].kind, "adopt") == 0)
+            enforcer->adopt_wanted = true;
+    }
+    return 0;
+}
+
+/* ---- rows ---- */
+
+static int add_guest(struct vp_enforcer *enforcer, struct vp_guest_row *row)
+{
+    struct vp_watched **grown =
+        realloc(enforcer->guest, (enforcer->guest_count + 1) * sizeof(struct vp_watched *));
+    struct vp_watched *guest;
+
+    if (!grown)
+        return -1;
+    enforcer->guest = grown;
+    guest = vp_watched_new(row);
+    if (!guest)
+        return -1;
+    guest->fresh = !enforcer->first_sync || enforcer->engine.rebuilt;
+    enforcer->guest[enforcer->guest_count++] = guest;
+    if (enforcer->first_sync)
+        vp_record_recall(enforcer, guest);
+    return 0;
+}
+
+static bool row_changed(const struct vp_watched *guest, const struct vp_guest_row *row)
+{
+    return guest->row.gen != row->gen || guest->row.state != row->state ||
+           guest->row.pid != row->pid || guest->row.pid_start != row->pid_start ||
+           guest->row.hold_until_ms != row->hold_until_ms || guest->row.since_ms != row->since_ms;
+}
+
+static int take_row(struct vp_enforcer *enforcer, struct vp_guest_row *row)
+{
+    struct vp_watched *guest = vp_enforcer_guest(enforcer, row->uuid);
+
+    if (!guest)
+        return add_guest(enforcer, row);
+    if (row_changed(guest, row))
+        vp_watched_due(guest, vp_clock_us());
+    /* Its process is another: a new run of the guest, and first contact with it. */
+    if (guest->row.pid_start != row->pid_start)
+        guest->fresh = true;
+    vp_watched_row(guest, row);
+    return 0;
+}
+
+static bool in_rows(const struct vp_guest_rows *rows, const char *uuid)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        if (strcmp(rows->item[i].uuid, uuid) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void drop_guests(struct vp_enforcer *enforcer, const struct vp_guest_rows *rows)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < enforcer->guest_count; i++) {
+        struct vp_watched *guest = enforcer->guest[i];
+
+        if (in_rows(rows, guest->row.uuid)) {
+            enforcer->guest[kept++] = guest;
+            continue;
+        }
+        vp_record_ended(enforcer, guest);
+        vp_watched_free(guest);
+    }
+    enforcer->guest_count = kept;
+}
+
+static int read_rows(struct vp_enforcer *enforcer, struct vp_error *err)
+{
+    struct vp_guest_rows rows = {0};
+    int result = 0;
+
+    /* gen first: a decision made while reading is then seen as a later one */
+    if (vp_ledger_gen(enforcer->engine.ledger, &enforcer->gen, err) < 0 ||
+        vp_ledger_guests(enforcer->engine.ledger, &rows, err) < 0)
+        return -1;
+    drop_guests(enforcer, &rows);
+    for (size_t i = 0; i < rows.count && result == 0; i++) {
+        if (take_row(enforcer, &rows.item[i]) < 0)
+            result = vp_fail(err, VP_HOST, "out of memory");
+    }
+    vp_guest_rows_clear(&rows);
+    return result;
+}
+
+static int resolve_all(struct vp_enforcer *enforcer, struct vp_error *err)
+{
+    int64_t now_ms = vp_now_ms();
+
+    if (vp_engine_pool(&enforcer->engine, &enforcer->pool, err) < 0)
+        return -1;
+    for (size_t i = 0; i < enforcer->guest_count; i++) {
+        struct vp_watched *guest = enforcer->guest[i];
+        bool changed;
+
+        if (vp_watched_resolve(guest, &enforcer->pool, now_ms, &changed) < 0)
+            return vp_fail(err, VP_HOST, "out of memory");
+        if (changed)
+            vp_watched_due(guest, vp_clock_us());
+    }
+    return 0;
+}
+
+static int adopt(struct vp_enforcer *enforcer, struct vp_error *err)
+{
+    bool changed = false;
+
+    enforcer->adopt_wanted = false;
+    enforcer->adopt_at_us = 0;
+    if (enforcer->disabled)
+        return 0;
+    if (vp_engine_adopt_all(&enforcer->engine, &changed, err) < 0) {
+        enforcer->adopt_at_us = vp_clock_us() + 1000000;
+        return vp_wrap(err, "adopting guests");
+    }
+    if (changed)
+        enforcer->sync_wanted = true;
+    return 0;
+}
+
+static int sync_rows(struct vp_enforcer *enforcer, struct vp_error *err)
+{
+    enforcer->sync_wanted = false;
+    if (read_rows(enforcer, err) < 0)
+        return -1;
+    enforcer->first_sync = false;
+    if (take_requests(enforcer, err) < 0)
+        return -1;
+    if (enforcer->adopt_wanted && (adopt(enforcer, err) < 0 || read_rows(enforcer, err) < 0))
+        return -1;
+    if (resolve_all(enforcer, err) < 0)
+        return -1;
+    enforcer->sync_wanted = false;
+    enforcer->engine.rebuilt = false;
+    return 0;
+}
+
+void vp_sync(struct vp_enforcer *enforcer)
+{
+    struct vp_error err = {0};
+    int result = follow_ledger(enforcer, &err);
+
+    if (enforcer->engine.rebuilt)
+        enforcer->adopt_wanted = true;
+    if (result == 0 && (enforcer->sync_wanted || enforcer->adopt_wanted))
+        result = sync_rows(enforcer, &err);
+    if (result < 0) {
+        enforcer->sync_wanted = true;
+        vp_enforcer_complain(enforcer, &err);
+    }
+    /* A lock that was busy is no trouble yet: the next sweep tries again. */
+    if (result == 0 || err.code != VP_BUSY)
+        snprintf(enforcer->trouble, sizeof(enforcer->trouble), "%.250s",
+                 result < 0 ? err.text : "");
+    vp_enforcer_state(enforcer);
+}
+
+/* ---- the sweep's part ---- */
+
+static bool alive(pid_t pid, uint64_t start)
+{
+    return pid > 0 && vp_process_start("/proc", pid) == start;
+}
+
+static void check_lease(struct vp_enforcer *enforcer, const struct vp_guest_row *row,
+                        int64_t now_ms)
+{
+    if (!alive(row->daemon_pid, row->daemon_start) && strcmp(row->operation, "stopped") != 0)
+        enforcer->adopt_wanted = true;
+    if (row->held_until_ms != 0 && now_ms > row->held_until_ms)
+        enforcer->adopt_wanted = true;
+    if (strcmp(row->operation, "prepare") == 0 && now_ms - row->since_ms > LEASE_ASK_MS)
+        vp_virtside_want(enforcer->virtside, row->uuid, VP_VIRT_LEASE);
+}
+
+void vp_sync_check(struct vp_enforcer *enforcer)
+{
+    int64_t now_ms = vp_now_ms();
+
+    vp_sync_outdated(enforcer);
+    if (enforcer->adopt_at_us != 0 && vp_clock_us() >= enforcer->adopt_at_us)
+        enforcer->adopt_wanted = true;
+    for (size_t i = 0; i < enforcer->guest_count; i++) {
+        const struct vp_guest_row *row = &enforcer->guest[i]->row;
+
+        if (row->state == VP_GUEST_LEASE)
+            check_lease(enforcer, row, now_ms);
+        else if (row->state == VP_GUEST_RUNNING && !alive(row->pid, row->pid_start))
+            enforcer->adopt_wanted = true;
+    }
+}

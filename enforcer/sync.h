@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_SYNC_H
+#define VP_SYNC_H
+
+#include <stdbool.h>
+
+struct vp_enforcer;
+
+/* The ledger's rows become the guests that are watched. */
+
+/* Reads the ledger again if it was written to (sync_wanted) or replaced,
+ * adopts where that is due, takes the requests of hooks and ctl, and puts
+ * guests whose wanted pins changed down for a look. Cheap when nothing is due. */
+void vp_sync(struct vp_enforcer *enforcer);
+
+/* Whether a decision was made since the last vp_sync: one small read. */
+bool vp_sync_outdated(struct vp_enforcer *enforcer);
+
+/* Sweep: rows whose process has died, leases that have ended, the ledger's
+ * file replaced; sets adopt_wanted or asks libvirt about old leases. */
+void vp_sync_check(struct vp_enforcer *enforcer);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_VIRTSIDE_PRIV_H
+#define VP_VIRTSIDE_PRIV_H
+
+#include <libvirt/libvirt.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "enforcer/virtqueue.h"
+#include "enforcer/virtside.h"
+
+/* One call to libvirt can hang on one guest; two more go on. */
+#define VP_VIRT_WORKERS 3
+
+/* Lives as long as the process: its threads are never joined, because they
+ * may hang in libvirt. */
+struct vp_virtside {
+    const struct vp_conf_where *where;
+    const char *topology;
+    int notify_fd;
+    int timer;             /* of libvirt's loop, to wake it */
+    bool closed;           /* the connection's thread only */
+    pthread_mutex_t mutex; /* uri, reconnect, connection */
+    char *uri;
+    bool reconnect;
+    virConnectPtr connection;
+    atomic_bool connected, enabled, look_at_all;
+    atomic_uint generation; /* of policies */
+    struct vp_queue queue;
+};
+
+/* A reference to today's connection; NULL: there is none. The caller closes. */
+virConnectPtr vp_virtside_connection(struct vp_virtside *side);
+
+#endif

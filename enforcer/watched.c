@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/watched.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "decide/error.h"
+#include "host/engine.h"
+
+int64_t vp_clock_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void parse_would(struct vp_watched *guest)
+{
+    struct vp_error err = {0};
+
+    vp_plan_free(guest->would);
+    guest->would = NULL;
+    if (guest->row.would && vp_plan_parse(guest->row.would, &guest->would, &err) < 0)
+        guest->would = NULL; /* of another major version: nothing to compare with */
+}
+
+struct vp_watched *vp_watched_new(struct vp_guest_row *row)
+{
+    struct vp_watched *guest = calloc(1, sizeof(*guest));
+
+    if (!guest)
+        return NULL;
+    guest->row = *row;
+    *row = (struct vp_guest_row){0};
+    guest->status_changed = true;
+    parse_would(guest);
+    return guest;
+}
+
+void vp_watched_free(struct vp_watched *guest)
+{
+    if (!guest)
+        return;
+    vp_guest_row_clear(&guest->row);
+    vp_plan_free(guest->would);
+    vp_status_free(guest->status);
+    vp_pins_clear(&guest->pins);
+    vp_pins_clear(&guest->before);
+    vp_threads_clear(&guest->threads);
+    free(guest->mask);
+    free(guest->cases);
+    free(guest);
+}
+
+void vp_watched_row(struct vp_watched *guest, struct vp_guest_row *row)
+{
+    bool other_process = row->pid != guest->row.pid || row->pid_start != guest->row.pid_start;
+
+    vp_guest_row_clear(&guest->row);
+    guest->row = *row;
+    *row = (struct vp_guest_row){0};
+    parse_would(guest);
+    if (other_process) {
+        guest->status_changed = true;
+        guest->root[0] = '\0';
+        vp_threads_clear(&guest->threads);
+    }
+}
+
+bool vp_watched_audit(const struct vp_watched *guest)
+{
+    return guest->would || (guest->row.plan && guest->row.plan->mode == VP_MODE_AUDIT);
+}
+
+const struct vp_plan *vp_watched_plan(const struct vp_watched *guest)
+{
+    if (guest->row.unplaced)
+        return NULL;
+    return guest->would ? guest->would : guest->row.plan;
+}
+
+static bool same_pins(const struct vp_pins *a, const struct vp_pins *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++) {
+        const struct vp_pin *other = vp_pins_find(b, a->item[i].role, a->item[i].index);
+
+        if (!other || !vp_cpuset_equal(&a->item[i].cpus, &other->cpus))
+            return false;
+    }
+    return true;
+}
+
+int vp_watched_resolve(struct vp_watched *guest, const struct vp_cpuset *pool, int64_t now_ms,
+                       bool *changed)
+{
+    const struct vp_plan *plan = vp_watched_plan(guest);
+    struct vp_pins pins = {0};
+
+    *changed = false;
+    if (plan && vp_plan_resolve(plan, pool, &pins) < 0)
+        return -1;
+    if (same_pins(&pins, &guest->pins)) {
+        vp_pins_clear(&pins);
+        return 0;
+    }
+    vp_pins_clear(&guest->before);
+    guest->before = guest->pins;
+    guest->pins = pins;
+    guest->pins_since_ms = now_ms;
+    guest->told = false;
+    *changed = true;
+    return 0;
+}
+
+int vp_watched_refresh(struct vp_watched *guest, struct vp_engine *engine, struct vp_error *err)
+{
+    struct vp_status *status = NULL;
+    struct vp_error root_err = {0};
+
+    if (guest->status_changed || !guest->status) {
+        if (vp_status_load(engine->status_dir, guest->row.name, &status, err) < 0)
+            return -1;
+        vp_status_free(guest->status);
+        guest->status = status;
+        guest->status_changed = false;
+    }
+    if (guest->root[0] || engine->cgroups.version == VP_CGROUP_NONE)
+        return 0;
+    if (vp_cgroup_guest_root(&engine->cgroups, guest->row.pid, guest->root, sizeof(guest->root),
+                             &root_err) < 0) {
+        guest->root[0] = '\0';
+        if (root_err.code == VP_GONE)
+            return vp_fail(err, VP_GONE, "%s", root_err.text);
+    }
+    return 0;
+}
+
+/* ---- the quick look ---- */
+
+/* The kernel's mask of a thread, as long as the kernel has it; -1: gone. */
+static long read_mask(pid_t tid, unsigned char *mask, size_t size)
+{
+    return syscall(SYS_sched_getaffinity, tid, size, mask);
+}
+
+static unsigned long count_links(pid_t pid)
+{
+    char path[64];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    return stat(path, &st) < 0 ? 0 : (unsigned long)st.st_nlink;
+}
+
+void vp_watched_remember(struct vp_watched *guest, struct vp_threads *threads)
+{
+    unsigned char own[VP_CPU_MAX / 8];
+    long size = read_mask(0, own, sizeof(own));
+
+    vp_threads_clear(&guest->threads);
+    guest->threads = *threads;
+    *threads = (struct vp_threads){0};
+    free(guest->mask);
+    guest->mask_size = size > 0 ? (size_t)size : sizeof(own);
+    guest->mask = calloc(guest->threads.count + 1, guest->mask_size);
+    guest->task_links = count_links(guest->row.pid);
+    for (size_t i = 0; guest->mask && i < guest->threads.count; i++)
+        read_mask(guest->threads.item[i].tid, guest->mask + i * guest->mask_size, guest->mask_size);
+}
+
+bool vp_watched_quiet(const struct vp_watched *guest)
+{
+    unsigned char mask[VP_CPU_MAX / 8];
+
+    if (!guest->mask || guest->threads.count == 0 ||
+        count_links(guest->row.pid) != guest->task_links)
+        return false;
+    for (size_t i = 0; i < guest->threads.count; i++) {
+        if (read_mask(guest->threads.item[i].tid, mask, guest->mask_size) < 0 ||
+            memcmp(mask, guest->mask + i * guest->mask_size, guest->mask_size) != 0)
+            return false;
+    }
+    return true;
+}
+
+bool vp_watched_knows(const struct vp_watched *guest, pid_t tid)
+{
+    for (size_t i = 0; i < guest->threads.count; i++) {
+        if (guest->threads.item[i].tid == tid)
+            return true;
+    }
+    return false;
+}
+
+void vp_watched_due(struct vp_watched *guest, int64_t at_us)
+{
+    if (guest->look_at_us == 0 || at_us < guest->look_at_us)
+        guest->look_at_us = at_us;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_WATCHED_H
+#define VP_WATCHED_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "decide/drift.h"
+#include "decide/pins.h"
+#include "host/ledger.h"
+#include "host/pin.h"
+#include "host/threads.h"
+
+struct vp_engine;
+struct vp_error;
+
+/* What the enforcer keeps in memory of one guest of the ledger. */
+
+/* One difference of a guest over time. */
+struct vp_case {
+    struct vp_drift_record record; /* role, index and kind are its key within the guest */
+    struct vp_contest contest;
+    bool standing;    /* seen by the last look and not put right */
+    bool asked;       /* kind pin: libvirt was asked to repair it */
+    bool said;        /* the journal has heard of this occurrence */
+    bool unsaved;     /* the ledger has not got the latest of it */
+    uint64_t look;    /* the look that saw it last */
+    int64_t event_us; /* when this occurrence began, monotonic */
+};
+
+/* A write to a cpuset file by somebody, from fanotify. */
+struct vp_write {
+    char where[512];
+    struct vp_culprit by;
+    int64_t at_us;
+};
+#define VP_WRITES_KEPT 8
+
+struct vp_watched {
+    struct vp_guest_row row;  /* the ledger's, as read last */
+    struct vp_plan *would;    /* audit: row.would, parsed; owned */
+    struct vp_status *status; /* libvirt's status file; NULL: not read yet; owned */
+    bool status_changed;      /* libvirt wrote it since it was read */
+    char root[PATH_MAX];      /* the guest's cpuset group, "" without the controller */
+    bool fresh;               /* first contact: what differs is applied and is no drift */
+    struct vp_pins pins;      /* what each thread should have now */
+    struct vp_pins before;    /* ... and had to have before pins_since_ms */
+    int64_t pins_since_ms;
+    int64_t libvirt_since_us;  /* since when threads follow pins of libvirt's that differ; 0 */
+    bool told;                 /* libvirt's pins were seen to be ours since then */
+    struct vp_threads threads; /* as the last full look found them */
+    unsigned char *mask;       /* their affinity then, mask_size bytes each; owned */
+    size_t mask_size;
+    unsigned long task_links; /* number of links of /proc/PID/task then */
+    int64_t look_at_us;       /* when to look in full, monotonic; 0: not due */
+    int64_t event_us;         /* the event that the coming look answers; 0: none */
+    int64_t busy_until_us;    /* libvirt (or a hook) is at work on its groups; 0: not */
+    int64_t setup_since_us;   /* since when a thread is not in its own group; 0 */
+    uint64_t looks;
+    struct vp_write write[VP_WRITES_KEPT];
+    unsigned writes;
+    struct vp_case *cases; /* owned */
+    size_t case_count;
+};
+
+/* Takes *row over (it is empty afterwards). NULL without memory. */
+struct vp_watched *vp_watched_new(struct vp_guest_row *row);
+void vp_watched_free(struct vp_watched *guest);
+
+/* Replaces the row by a newer one, which is taken over. */
+void vp_watched_row(struct vp_watched *guest, struct vp_guest_row *row);
+
+/* The plan that the guest is compared with: the ledger's, under audit the one
+ * that enforce would have made; NULL: nothing is wanted. */
+const struct vp_plan *vp_watched_plan(const struct vp_watched *guest);
+bool vp_watched_audit(const struct vp_watched *guest);
+
+/* Resolves the wanted pins against today's pool; *changed if they are others
+ * than before. 0, or -1 without memory. */
+int vp_watched_resolve(struct vp_watched *guest, const struct vp_cpuset *pool, int64_t now_ms,
+                       bool *changed);
+
+/* Reads the status file and the guest's groups again where they changed.
+ * VP_GONE if the guest has ended. */
+int vp_watched_refresh(struct vp_watched *guest, struct vp_engine *engine, struct vp_error *err);
+
+/* Keeps threads and masks for the next quick look. Takes *threads over. */
+void vp_watched_remember(struct vp_watched *guest, struct vp_threads *threads);
+/* The sweep's cheap question: are there the same threads with the same masks
+ * as at the last full look? One stat and one sched_getaffinity a thread. */
+bool vp_watched_quiet(const struct vp_watched *guest);
+/* Whether that thread was there at the last full look. */
+bool vp_watched_knows(const struct vp_watched *guest, pid_t tid);
+
+/* Brings the next look forward to at_us (monotonic microseconds). */
+void vp_watched_due(struct vp_watched *guest, int64_t at_us);
+
+/* Monotonic microseconds. */
+int64_t vp_clock_us(void);
+
+#endif

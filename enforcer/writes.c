@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/writes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/fanotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "decide/error.h"
+#include "enforcer/enforcer.h"
+#include "enforcer/patience.h"
+
+/* Whose write it was, for what may be done about it when. */
+enum writer { WRITER_SELF, WRITER_OURS, WRITER_LIBVIRT, WRITER_OTHER };
+
+static enum writer writer_of(const struct vp_enforcer *enforcer, pid_t pid, struct vp_culprit *by)
+{
+    *by = (struct vp_culprit){.uid = -1};
+    if (pid == getpid())
+        return WRITER_SELF;
+    if (pid > 0) /* 0: of a PID namespace that is none of ours */
+        vp_culprit_of("/proc", pid, by);
+    by->pid = pid;
+    by->exact = pid > 0;
+    if (pid > 0 && pid == vp_patience_daemon(enforcer))
+        return WRITER_LIBVIRT;
+    if (by->uid == 0 && (strcmp(by->comm, "libvirtd") == 0 || strcmp(by->comm, "virtqemud") == 0))
+        return WRITER_LIBVIRT;
+    /* comm has 15 characters */
+    if (by->uid == 0 && strncmp(by->comm, "virtpin", 7) == 0)
+        return WRITER_OURS;
+    return WRITER_OTHER;
+}
+
+static bool same_file(const char *path, const struct stat *file)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && st.st_ino == file->st_ino && st.st_dev == file->st_dev;
+}
+
+/* The file as this process names it, if it is one of the guest's. The writer
+ * may have another mount namespace, where the path starts differently: the
+ * inode says whether it is the same file. */
+static bool in_guest(const struct vp_enforcer *enforcer, const struct vp_watched *guest,
+                     const char *path, const struct stat *file, char *where, size_t size)
+{
+    size_t mount = strlen(enforcer->engine.cgroups.mount);
+    const char *below, *found;
+
+    if (!guest->root[0] || strncmp(guest->root, enforcer->engine.cgroups.mount, mount) != 0)
+        return false;
+    below = guest->root + mount;
+    found = strstr(path, below);
+    if (!found || found[strlen(below)] != '/')
+        return false;
+    snprintf(where, size, "%s%s", guest->root, found + strlen(below));
+    return same_file(where, file);
+}
+
+static bool above_guest(const struct vp_watched *guest, const char *path)
+{
+    size_t length = strlen(path) - strlen("/cpuset.cpus");
+
+    return guest->root[0] && strncmp(guest->root, path, length) == 0 &&
+           (guest->root[length] == '/' || guest->root[length] == '\0');
+}
+
+static void note(struct vp_watched *guest, const char *where, const struct vp_culprit *by,
+                 enum writer writer, int64_t now_us)
+{
+    struct vp_write *write = &guest->write[guest->writes++ % VP_WRITES_KEPT];
+    int64_t wait = writer == WRITER_LIBVIRT ? VP_DAEMON_WRITE_US
+                   : writer == WRITER_OURS  ? VP_OWN_WRITE_US
+                                            : 0;
+
+    snprintf(write->where, sizeof(write->where), "%.*s", (int)sizeof(write->where) - 1, where);
+    write->by = *by;
+    write->at_us = now_us;
+    if (guest->event_us == 0)
+        guest->event_us = now_us;
+    if (wait > 0 && now_us + wait > guest->busy_until_us)
+        guest->busy_until_us = now_us + wait;
+    vp_watched_due(guest, now_us + wait);
+}
+
+static void take_write(struct vp_enforcer *enforcer, int fd, pid_t pid, int64_t now_us)
+{
+    char link[64], path[PATH_MAX], where[PATH_MAX];
+    struct vp_culprit by;
+    enum writer writer = WRITER_SELF;
+    bool known = false;
+    struct stat file;
+    ssize_t length;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    length = readlink(link, path, sizeof(path) - 1);
+    if (length <= 0)
+        return;
+    path[length] = '\0';
+    if (length <= 12 || strcmp(path + length - 13, "/cpuset.cpus") != 0 || fstat(fd, &file) < 0)
+        return;
+    for (size_t i = 0; i < enforcer->guest_count; i++) {
+        struct vp_watched *guest = enforcer->guest[i];
+
+        if (!in_guest(enforcer, guest, path, &file, where, sizeof(where))) {
+            if (!above_guest(guest, path))
+                continue;
+            snprintf(where, sizeof(where), "%s", path);
+        }
+        if (!known)
+            writer = writer_of(enforcer, pid, &by);
+        known = true;
+        if (writer != WRITER_SELF)
+            note(guest, where, &by, writer, now_us);
+    }
+}
+
+static void look_at_all(struct vp_enforcer *enforcer)
+{
+    for (size_t i = 0; i < enforcer->guest_count; i++)
+        vp_watched_due(enforcer->guest[i], vp_clock_us());
+}
+
+void vp_writes_drain(struct vp_enforcer *enforcer)
+{
+    struct fanotify_event_metadata events[64];
+    ssize_t length;
+
+    while (enforcer->fanotify >= 0 &&
+           (length = read(enforcer->fanotify, events, sizeof(events))) > 0) {
+        const struct fanotify_event_metadata *event = events;
+
+        for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length)) {
+            if (event->mask & FAN_Q_OVERFLOW)
+                look_at_all(enforcer);
+            if (event->fd < 0)
+                continue;
+            take_write(enforcer, event->fd, event->pid, vp_clock_us());
+            close(event->fd);
+        }
+    }
+}
+
+static int on_write(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+    struct vp_enforcer *enforcer = data;
+
+    (void)source, (void)fd, (void)events;
+    vp_writes_drain(enforcer);
+    vp_enforcer_run_due(enforcer);
+    return 0;
+}
+
+int vp_writes_start(struct vp_enforcer *enforcer, struct vp_error *err)
+{
+    const struct vp_cgroups *cgroups = &enforcer->engine.cgroups;
+    int fd, result;
+
+    if (cgroups->version == VP_CGROUP_NONE)
+        return vp_fail(err, VP_HOST, "there is no cpuset controller below %s",
+                       enforcer->engine.set->host.cgroup_dir);
+    fd = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return vp_fail_errno(err, VP_HOST, errno, "fanotify");
+    if (fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY, AT_FDCWD,
+                      cgroups->mount) < 0) {
+        int number = errno;
+
+        close(fd);
+        return vp_fail_errno(err, VP_HOST, number, "fanotify on %s", cgroups->mount);
+    }
+    enforcer->fanotify = fd;
+    result = sd_event_add_io(enforcer->event, NULL, fd, EPOLLIN, on_write, enforcer);
+    return result < 0 ? vp_fail_errno(err, VP_HOST, -result, "the event loop") : 0;
+}
