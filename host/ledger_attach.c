@@ -43,6 +43,8 @@ static int move_pages(void *data, sqlite3 *db, const char *name, int frames)
 {
     struct vp_ledger *ledger = data;
 
+    if (vp_ledger_step)
+        vp_ledger_step("move-pages");
     ledger->deadline_ms = 0;
     sqlite3_wal_checkpoint_v2(
         db, name, frames > LONG_WAL ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL,
