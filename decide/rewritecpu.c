@@ -27,11 +27,26 @@ static int set_text(xmlNode *node, const char *text, struct vp_error *err)
     return 0;
 }
 
+static void remove_child(xmlNode *parent, const char *name)
+{
+    xmlNode *child = vp_xml_child(parent, name);
+
+    if (child)
+        vp_tree_remove(child);
+}
+
+/* A <vendor> was said of the model that goes: beside one of another vendor the
+ * guest would not start. */
 static int write_model(xmlNode *cpu, const char *name, struct vp_error *err)
 {
     xmlNode *model = vp_xml_child(cpu, "model");
+    VP_AUTO(free) char *now = model ? vp_xml_text(model) : NULL;
     bool changed = false;
 
+    if (model && !now)
+        return vp_xml_no_memory(err);
+    if (!now || strcmp(now, name) != 0)
+        remove_child(cpu, "vendor");
     if (!model) {
         model = vp_tree_element(cpu->doc, "model");
         if (!model)
@@ -41,15 +56,7 @@ static int write_model(xmlNode *cpu, const char *name, struct vp_error *err)
     }
     if (vp_tree_set(model, "fallback", "forbid", &changed, err) < 0)
         return -1;
-    return set_text(model, name, err);
-}
-
-static void remove_child(xmlNode *parent, const char *name)
-{
-    xmlNode *child = vp_xml_child(parent, name);
-
-    if (child)
-        vp_tree_remove(child);
+    return now && strcmp(now, name) == 0 ? 0 : set_text(model, name, err);
 }
 
 /* <cpu> to the policy's mode. What belonged to another mode goes: check= and

@@ -39,28 +39,36 @@ static bool same_children(const xmlNode *a, const xmlNode *b, vp_rewrite_test *i
     return !left && !right;
 }
 
-static xmlNode *next_element(xmlNode *node)
+/* The next node that is more than white space: comments count, too. */
+static xmlNode *next_solid(xmlNode *node)
 {
-    while (node && node->type != XML_ELEMENT_NODE)
+    while (node && xmlIsBlankNode(node))
         node = node->next;
     return node;
 }
 
+static bool alike(const xmlNode *a, const xmlNode *b)
+{
+    return a->type == b->type && a->name && b->name && xmlStrEqual(a->name, b->name);
+}
+
 /* Copies the children of `original` for which `is` holds into `parent`, each
- * behind as many other elements as it has before it there: where nothing else
- * changed, that is its old place. */
+ * behind what stands before it there and still stands here: where nothing
+ * else changed, that is its old place. */
 static int copy_children(xmlNode *parent, const xmlNode *original, vp_rewrite_test *is,
                          struct vp_error *err)
 {
-    xmlNode *after = NULL, *ahead = next_element(parent->children);
+    xmlNode *after = NULL, *ahead = next_solid(parent->children);
 
-    for (xmlNode *child = next_element(original->children); child;
-         child = next_element(child->next)) {
+    for (xmlNode *child = next_solid(original->children); child;
+         child = next_solid(child->next)) {
         xmlNode *copy;
 
         if (!is(child)) {
-            after = ahead ? ahead : after;
-            ahead = ahead ? next_element(ahead->next) : NULL;
+            if (ahead && alike(child, ahead)) {
+                after = ahead;
+                ahead = next_solid(ahead->next);
+            }
             continue;
         }
         copy = xmlDocCopyNode(child, parent->doc, 1);

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_TEST_REWRITECHECK_H
+#define VP_TEST_REWRITECHECK_H
+
+#include <libxml/c14n.h>
+#include <libxml/tree.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "decide/domain.h"
+
+/* Canonical XML of a domain, whole or without what the facets may change. What
+ * belongs to a facet is written down here again on purpose: the code under
+ * test is not asked. */
+
+enum { CHECK_CPU = 1, CHECK_TOPOLOGY = 2, CHECK_PINS = 4 };
+
+static inline bool check_named(const xmlNode *node, const char *name)
+{
+    return node && node->type == XML_ELEMENT_NODE && !node->ns &&
+           strcmp((const char *)node->name, name) == 0;
+}
+
+static inline bool check_blank(const xmlNode *node)
+{
+    return node->type == XML_TEXT_NODE &&
+           node->content[strspn((const char *)node->content, " \t\r\n")] == '\0';
+}
+
+static inline bool check_of_facet(const xmlNode *node, int facets)
+{
+    const xmlNode *parent = node->parent;
+    xmlChar *placement;
+    bool automatic;
+
+    if ((facets & CHECK_CPU) && check_named(parent, "cpu") &&
+        (check_named(node, "model") || check_named(node, "vendor")))
+        return true;
+    if ((facets & CHECK_TOPOLOGY) && check_named(parent, "cpu") && check_named(node, "topology"))
+        return true;
+    if (!(facets & CHECK_PINS))
+        return false;
+    if (check_named(parent, "cputune") &&
+        (check_named(node, "vcpupin") || check_named(node, "emulatorpin") ||
+         check_named(node, "iothreadpin")))
+        return true;
+    if (check_named(parent, "metadata") && node->type == XML_ELEMENT_NODE && node->ns &&
+        strcmp((const char *)node->ns->href, "urn:virtpin:applied:1") == 0)
+        return true;
+    if (!check_named(parent, "numatune") || !check_named(node, "memory"))
+        return false;
+    placement = xmlGetNoNsProp(node, (const xmlChar *)"placement");
+    automatic = placement && strcmp((const char *)placement, "auto") == 0;
+    xmlFree(placement);
+    return automatic;
+}
+
+/* Removes the facets' children from one part of the domain, all blanks in it,
+ * and the part itself if it is empty then. */
+static inline void check_prune(xmlNode *part, int facets)
+{
+    xmlNode *next;
+
+    for (xmlNode *child = part->children; child; child = next) {
+        next = child->next;
+        if (check_blank(child) || check_of_facet(child, facets)) {
+            xmlUnlinkNode(child);
+            xmlFreeNode(child);
+        }
+    }
+    if (!part->children && !part->properties) {
+        xmlUnlinkNode(part);
+        xmlFreeNode(part);
+    }
+}
+
+static inline void check_prune_attributes(xmlNode *node, int facets)
+{
+    static const char *const of_cpu[] = {"mode", "match", "check", "migratable"};
+    static const char *const of_vcpu[] = {"placement", "cpuset"};
+
+    for (size_t i = 0; i < 4 && (facets & CHECK_CPU) && check_named(node, "cpu"); i++)
+        xmlUnsetProp(node, (const xmlChar *)of_cpu[i]);
+    for (size_t i = 0; i < 2 && (facets & CHECK_PINS) && check_named(node, "vcpu"); i++)
+        xmlUnsetProp(node, (const xmlChar *)of_vcpu[i]);
+}
+
+static inline void check_prune_domain(xmlNode *root, int facets)
+{
+    xmlNode *next;
+
+    for (xmlNode *part = root->children; part; part = next) {
+        next = part->next;
+        if (check_blank(part)) {
+            xmlUnlinkNode(part);
+            xmlFreeNode(part);
+            continue;
+        }
+        check_prune_attributes(part, facets);
+        if (check_named(part, "cpu") || check_named(part, "cputune") ||
+            check_named(part, "metadata") || check_named(part, "numatune"))
+            check_prune(part, facets);
+    }
+}
+
+/* The caller frees with xmlFree; NULL where canonical XML does not exist (a
+ * relative namespace URI). facets 0: the whole document as it is. */
+static inline char *check_canonical(xmlDoc *doc, int facets)
+{
+    xmlDoc *copy = xmlCopyDoc(doc, 1);
+    xmlChar *text = NULL;
+
+    if (copy && facets != 0)
+        check_prune_domain(xmlDocGetRootElement(copy), facets);
+    if (copy && xmlC14NDocDumpMemory(copy, NULL, XML_C14N_1_0, NULL, 1, &text) < 0)
+        text = NULL;
+    xmlFreeDoc(copy);
+    return (char *)text;
+}
+
+static inline void check_silent(void *context, const char *format, ...)
+{
+    (void)context;
+    (void)format;
+}
+
+#endif
