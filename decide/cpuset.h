@@ -51,8 +51,8 @@ int vp_cpuset_parse_kernel(struct vp_cpuset *set, const char *text, struct vp_er
 
 /* The shortest libvirt list ("0-3,8"; "" if empty) into buf; returns the
  * length that the whole list has, as snprintf does. VP_CPUSET_TEXT always
- * suffices for any set. */
-#define VP_CPUSET_TEXT 24576
+ * suffices for any set: the longest is that of pairs, 0-1,3-4,... */
+#define VP_CPUSET_TEXT 28672
 size_t vp_cpuset_print(const struct vp_cpuset *set, char *buf, size_t size);
 
 /* The same on the heap; the caller frees; NULL without memory. */

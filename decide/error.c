@@ -20,6 +20,7 @@ int vp_fail(struct vp_error *err, enum vp_code code, const char *format, ...)
 
 int vp_fail_errno(struct vp_error *err, enum vp_code code, int number, const char *format, ...)
 {
+    const char *reason;
     va_list args;
     size_t used;
 
@@ -30,7 +31,11 @@ int vp_fail_errno(struct vp_error *err, enum vp_code code, int number, const cha
     vsnprintf(err->text, sizeof(err->text), format, args);
     va_end(args);
     used = strlen(err->text);
-    snprintf(err->text + used, sizeof(err->text) - used, ": %s", strerrordesc_np(number));
+    reason = strerrordesc_np(number);
+    if (reason)
+        snprintf(err->text + used, sizeof(err->text) - used, ": %s", reason);
+    else
+        snprintf(err->text + used, sizeof(err->text) - used, ": unknown error %d", number);
     return -1;
 }
 

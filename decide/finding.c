@@ -39,13 +39,16 @@ static bool copy(struct vp_finding *to, const struct vp_finding *from)
 
 bool vp_findings_add(struct vp_findings *list, const struct vp_finding *finding)
 {
-    struct vp_finding *item;
+    /* The room is the next power of two, so only at one does it grow. */
+    if ((list->count & (list->count - 1)) == 0) {
+        size_t room = list->count > 0 ? 2 * list->count : 1;
+        struct vp_finding *item = reallocarray(list->item, room, sizeof(*item));
 
-    item = reallocarray(list->item, list->count + 1, sizeof(*item));
-    if (!item)
-        return false;
-    list->item = item;
-    if (!copy(&item[list->count], finding))
+        if (!item)
+            return false;
+        list->item = item;
+    }
+    if (!copy(&list->item[list->count], finding))
         return false;
     list->count++;
     return true;

@@ -7,36 +7,48 @@
 #include "decide/finding.h"
 #include "decide/policydraft.h"
 #include "decide/policykeys.h"
+#include "decide/policytext.h"
 
-static void clear_fields(const char *section, void *object)
+static void clear_fields(const struct vp_key_row *rows, unsigned count, void *object)
 {
-    unsigned count;
-    const struct vp_key_row *rows = vp_keys_of(section, &count);
-
     for (unsigned i = 0; i < count; i++)
         if (rows[i].served && rows[i].use->ops->release)
             rows[i].use->ops->release((char *)object + rows[i].use->offset);
 }
 
-void vp_policy_clear(struct vp_policy *policy)
+static void clear_policy(const struct vp_key_row *rows, unsigned count, struct vp_policy *policy)
 {
-    clear_fields("policy", policy);
+    clear_fields(rows, count, policy);
     free(policy->name);
     policy->name = NULL;
     policy->vcpupin_count = 0;
 }
 
+void vp_policy_clear(struct vp_policy *policy)
+{
+    unsigned count;
+    const struct vp_key_row *rows = vp_keys_of("policy", &count);
+
+    clear_policy(rows, count, policy);
+}
+
 void vp_host_conf_clear(struct vp_host_conf *host)
 {
-    clear_fields("host", host);
+    unsigned count;
+    const struct vp_key_row *rows = vp_keys_of("host", &count);
+
+    clear_fields(rows, count, host);
 }
 
 void vp_policy_set_free(struct vp_policy_set *set)
 {
+    unsigned count;
+    const struct vp_key_row *rows = vp_keys_of("policy", &count);
+
     if (!set)
         return;
     for (size_t i = 0; set->policy && i < set->count; i++)
-        vp_policy_clear(&set->policy[i]);
+        clear_policy(rows, count, &set->policy[i]);
     free(set->policy);
     vp_host_conf_clear(&set->host);
     for (size_t i = 0; i < set->files.count; i++)
@@ -57,6 +69,11 @@ struct vp_policy_set *vp_policy_set_defaults(void)
     vp_draft_free(draft);
     vp_findings_clear(&findings);
     return set;
+}
+
+void vp_policy_set_hash(struct vp_policy_set *set)
+{
+    vp_text_hash(set->text, strlen(set->text), set->hash);
 }
 
 static int by_name(const void *name, const void *policy)

@@ -131,6 +131,9 @@ struct vp_policy_set *vp_policy_set_defaults(void);
 /* The policy of that name, NULL if there is none. */
 const struct vp_policy *vp_policy_find(const struct vp_policy_set *set, const char *name);
 
+/* Fills set->hash from set->text; for a set made without (see policydraft.h). */
+void vp_policy_set_hash(struct vp_policy_set *set);
+
 /* Warns of policies that have match keys and the same priority, unless what
  * they match shows that no guest can have both. Not part of building a set:
  * it looks at every pair. */

@@ -155,7 +155,8 @@ static void link_base(struct build *build, struct draft_section *section)
     report_base(build, section, "no policy has that name");
 }
 
-/* Long circles are only seen to be too deep. */
+/* A circle that the policy itself is not on, or a long one, only shows as a
+ * chain without an end. */
 static void check_depth(struct build *build, struct draft_section *section)
 {
     unsigned depth = 0;
@@ -171,7 +172,9 @@ static void check_depth(struct build *build, struct draft_section *section)
     if (depth <= DEPTH_MAX)
         return;
     section->unsound = true;
-    report_base(build, section, "the chain of bases is deeper than 8");
+    report_base(build, section,
+                depth < 64 ? "the chain of bases is deeper than 8"
+                           : "the bases run in a circle or are far too deep");
 }
 
 /* Afterwards no chain is endless, so that the rest can be checked all the
@@ -418,7 +421,8 @@ static void seal(struct build *build)
         return;
     set->text = build->text.bytes;
     build->text.bytes = NULL;
-    vp_text_hash(set->text, build->text.length, set->hash);
+    if (!build->draft->without_hash)
+        vp_policy_set_hash(set);
     set->files = build->draft->files;
     build->draft->files = (struct vp_strings){0};
 }

@@ -9,7 +9,7 @@
 #include "decide/policydraftpriv.h"
 
 /* Bounds what a hostile or broken file can make us allocate. */
-enum { SECTIONS_MAX = 8192 };
+enum { SECTIONS_MAX = 4096 };
 
 /* ---- memory that lives as long as the draft ---- */
 
@@ -118,6 +118,11 @@ void vp_draft_free(struct vp_draft *draft)
         free(chunk);
     }
     free(draft);
+}
+
+void vp_draft_without_hash(struct vp_draft *draft)
+{
+    draft->without_hash = true;
 }
 
 /* One copy of each file's name; the set takes them over. */
@@ -292,7 +297,9 @@ void vp_draft_section(struct vp_draft *draft, const char *file, int line, const 
     if (!section)
         return;
     if (draft->count >= SECTIONS_MAX) {
-        vp_draft_error(draft, file, line, findings, "more than %d sections", SECTIONS_MAX);
+        if (!draft->too_many)
+            vp_draft_error(draft, file, line, findings, "more than %d sections", SECTIONS_MAX);
+        draft->too_many = true;
     } else if ((rest = behind(section, "policy"))) {
         draft->open = open_policy(draft, file, line, rest, findings);
     } else if ((rest = behind(section, "host"))) {

@@ -50,6 +50,10 @@ const char *vp_draft_run_dir(const struct vp_draft *draft, const char *nodename)
 int vp_draft_finish(struct vp_draft *draft, const char *nodename, struct vp_policy_set **set,
                     struct vp_findings *findings);
 
+/* The set that comes of the draft has an empty hash: for a hook, which knows
+ * the hash of a text that it has seen before. */
+void vp_draft_without_hash(struct vp_draft *draft);
+
 /* One row for each key of POLICY.md, served or not, for manuals, completion
  * and `policy check`. */
 struct vp_key_row {

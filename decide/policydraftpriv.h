@@ -43,6 +43,8 @@ struct vp_draft {
     struct vp_strings files; /* in order of appearance */
     size_t errors;
     bool failed; /* out of memory */
+    bool without_hash;
+    bool too_many; /* sections, and it was said */
     struct draft_chunk *chunks;
     const struct vp_key_row *rows[3]; /* by kind */
     unsigned row_count[3];

@@ -88,8 +88,14 @@ static int good_path(const char *run_dir, char *path, size_t size, struct vp_err
     return vp_fail(err, VP_INPUT, "run-dir: %.80s... is too long", run_dir);
 }
 
-/* Every hook comes by here: what is there already is only compared. */
-static bool is_there(const char *path, const struct vp_policy_set *set)
+/* policy.good starts with a comment that holds the hash of what follows, so
+ * that a hook need not compute it again. */
+static const char head[] = "# policies in force, written by virtpin: ";
+enum { HASH_LENGTH = 71, HEAD_LENGTH = sizeof(head) - 1 + HASH_LENGTH + 1 };
+
+/* Every hook comes by here: what is there already is only compared, and gives
+ * the hash. */
+static bool is_there(const char *path, struct vp_policy_set *set)
 {
     struct vp_findings none = {0};
     struct vp_file file = {0};
@@ -97,25 +103,45 @@ static bool is_there(const char *path, const struct vp_policy_set *set)
     size_t length = strlen(set->text);
     bool same =
         vp_conf_read_file(AT_FDCWD, path, path, false, &file, &none, &err) == VP_FILE_READ &&
-        file.size == length && memcmp(file.bytes, set->text, length) == 0;
+        file.size == HEAD_LENGTH + length && memcmp(file.bytes, head, sizeof(head) - 1) == 0 &&
+        memcmp(file.bytes + HEAD_LENGTH, set->text, length) == 0;
 
+    if (same) {
+        memcpy(set->hash, file.bytes + sizeof(head) - 1, HASH_LENGTH);
+        set->hash[HASH_LENGTH] = '\0';
+    }
     free(file.bytes);
     vp_findings_clear(&none);
     return same;
 }
 
-static int keep_good(const struct vp_policy_set *set, struct vp_error *err)
+static int write_good(const char *path, const struct vp_policy_set *set, struct vp_error *err)
+{
+    VP_AUTO(free) char *bytes = NULL;
+    int size = asprintf(&bytes, "%s%s\n%s", head, set->hash, set->text);
+
+    if (size < 0) {
+        bytes = NULL;
+        return vp_fail(err, VP_HOST, "out of memory");
+    }
+    return vp_conf_write_file(path, bytes, (size_t)size, 0600, err);
+}
+
+static int keep_good(struct vp_policy_set *set, struct vp_error *err)
 {
     const char *run_dir = set->host.run_dir;
     char path[4096];
 
-    if (good_path(run_dir, path, sizeof(path), err) < 0)
+    if (good_path(run_dir, path, sizeof(path), err) < 0) {
+        vp_policy_set_hash(set);
         return -1;
+    }
     if (is_there(path, set))
         return 0;
+    vp_policy_set_hash(set);
     if (mkdir(run_dir, 0700) < 0 && errno != EEXIST)
         return vp_fail_errno(err, VP_HOST, errno, "%s", run_dir);
-    return vp_conf_write_file(path, set->text, strlen(set->text), 0600, err);
+    return write_good(path, set, err);
 }
 
 static int read_good(const char *run_dir, const char *nodename, struct vp_policy_set **set,
@@ -167,6 +193,7 @@ int vp_conf_in_force(const struct vp_conf_where *where, struct vp_policy_set **s
     *stale = false;
     if (!draft)
         return vp_fail(err, VP_HOST, "out of memory");
+    vp_draft_without_hash(draft);
     read_files(where, draft, findings);
     if (finish(draft, nodename, set, findings, err) < 0)
         return fall_back(vp_draft_run_dir(draft, nodename), nodename, set, stale, err);

@@ -70,7 +70,7 @@ static bool has_bad_bytes(struct reader *reader, const struct line *line)
     for (size_t i = 0; i < line->length; i++) {
         unsigned char c = (unsigned char)line->text[i];
 
-        if ((c < ' ' && !is_blank((char)c)) || c == 0x7f) {
+        if ((c < ' ' && c != '\t' && !is_blank((char)c)) || c == 0x7f) {
             complain(reader, "the line has a control character, code %u", c);
             return true;
         }
