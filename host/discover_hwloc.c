@@ -7,13 +7,15 @@
 #include "decide/error.h"
 #include "decide/topology.h"
 
-static int add_nodes(hwloc_topology_t hwloc, struct vp_topology *topology, struct vp_error *err)
+static int add_nodes(hwloc_topology_t hwloc, struct vp_topology *topology, size_t pus,
+                     struct vp_error *err)
 {
     int count = hwloc_get_nbobjs_by_type(hwloc, HWLOC_OBJ_NUMANODE);
 
     if (count < 1 || count > VP_CPU_MAX)
         return vp_fail(err, VP_INPUT, "%d NUMA nodes, legal 1 to %d", count, VP_CPU_MAX);
-    topology->node = calloc((size_t)count, sizeof(*topology->node));
+    /* Each PU may name one that has no object, see unlisted_node. */
+    topology->node = calloc((size_t)count + pus, sizeof(*topology->node));
     if (!topology->node)
         return vp_fail(err, VP_HOST, "no memory for %d nodes", count);
     topology->node_count = (size_t)count;
@@ -43,7 +45,7 @@ static int node_of(hwloc_topology_t hwloc, const struct vp_topology *topology, u
         hwloc_obj_t node = hwloc_get_obj_by_type(hwloc, HWLOC_OBJ_NUMANODE, (unsigned)i);
         int weight;
 
-        if (!hwloc_bitmap_isset(node->cpuset, cpu))
+        if (!node || !hwloc_bitmap_isset(node->cpuset, cpu))
             continue;
         weight = hwloc_bitmap_weight(node->cpuset);
         if (best < 0 || weight < best_weight ||
@@ -53,6 +55,21 @@ static int node_of(hwloc_topology_t hwloc, const struct vp_topology *topology, u
         }
     }
     return best;
+}
+
+/* XML written inside a cpuset has no object for a node whose memory was
+ * disallowed, only its number: such a node is added, without memory. */
+static int unlisted_node(struct vp_topology *topology, hwloc_obj_t pu)
+{
+    int os = pu->complete_nodeset ? hwloc_bitmap_first(pu->complete_nodeset) : -1;
+
+    if (os < 0 || os >= VP_CPU_MAX)
+        return -1;
+    for (size_t i = 0; i < topology->node_count; i++)
+        if (topology->node[i].os == os)
+            return (int)i;
+    topology->node[topology->node_count].os = os;
+    return (int)topology->node_count++;
 }
 
 static int kind_of(hwloc_topology_t hwloc, hwloc_obj_t pu)
@@ -113,6 +130,8 @@ static int add_pu(struct walk *walk, hwloc_obj_t obj, struct vp_error *err)
     pu->l3 = number(&walk->l3, l3 ? l3 : package);
     pu->node = node_of(hwloc, topology, obj->os_index);
     if (pu->node < 0)
+        pu->node = unlisted_node(topology, obj);
+    if (pu->node < 0)
         return vp_fail(err, VP_INPUT, "CPU %d is on no NUMA node", pu->cpu);
     /* A synthetic node may be smaller than a core: then the core is cut. */
     if (core != walk->core || pu[-1].node != pu->node)
@@ -124,21 +143,19 @@ static int add_pu(struct walk *walk, hwloc_obj_t obj, struct vp_error *err)
     return 0;
 }
 
-static int add_pus(hwloc_topology_t hwloc, struct vp_topology *topology, struct vp_error *err)
+static int add_pus(hwloc_topology_t hwloc, struct vp_topology *topology, size_t count,
+                   struct vp_error *err)
 {
-    int count = hwloc_get_nbobjs_by_type(hwloc, HWLOC_OBJ_PU);
     struct walk walk = {.hwloc = hwloc, .topology = topology};
     VP_AUTO(free) hwloc_obj_t *seen = NULL;
 
-    if (count < 1 || count > VP_CPU_MAX)
-        return vp_fail(err, VP_INPUT, "%d CPUs, legal 1 to %d", count, VP_CPU_MAX);
-    seen = calloc((size_t)count * 2, sizeof(*seen));
-    topology->pu = calloc((size_t)count, sizeof(*topology->pu));
+    seen = calloc(count * 2, sizeof(*seen));
+    topology->pu = calloc(count, sizeof(*topology->pu));
     if (!seen || !topology->pu)
-        return vp_fail(err, VP_HOST, "no memory for %d CPUs", count);
+        return vp_fail(err, VP_HOST, "no memory for %zu CPUs", count);
     walk.l3.seen = seen;
     walk.package.seen = seen + count;
-    for (int i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++)
         if (add_pu(&walk, hwloc_get_obj_by_type(hwloc, HWLOC_OBJ_PU, (unsigned)i), err) < 0)
             return -1;
     return 0;
@@ -160,8 +177,12 @@ static int add_offline(hwloc_topology_t hwloc, struct vp_topology *topology, str
 
 int vp_hwloc_fill(hwloc_topology_t hwloc, struct vp_topology *topology, struct vp_error *err)
 {
-    if (add_nodes(hwloc, topology, err) < 0 || add_pus(hwloc, topology, err) < 0 ||
-        vp_topology_build(topology, err) < 0)
+    int pus = hwloc_get_nbobjs_by_type(hwloc, HWLOC_OBJ_PU);
+
+    if (pus < 1 || pus > VP_CPU_MAX)
+        return vp_fail(err, VP_INPUT, "%d CPUs, legal 1 to %d", pus, VP_CPU_MAX);
+    if (add_nodes(hwloc, topology, (size_t)pus, err) < 0 ||
+        add_pus(hwloc, topology, (size_t)pus, err) < 0 || vp_topology_build(topology, err) < 0)
         return -1;
     return add_offline(hwloc, topology, err);
 }

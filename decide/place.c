@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "decide/place.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "decide/place_priv.h"
+
+const char *vp_limit_word(enum vp_limit limit)
+{
+    switch (limit) {
+    case VP_LIMIT_NONE:
+        return "none";
+    case VP_LIMIT_CPUS:
+        return "cpus";
+    case VP_LIMIT_CORES:
+        return "cores";
+    case VP_LIMIT_NODE:
+        return "node";
+    case VP_LIMIT_SHARED:
+        return "shared";
+    case VP_LIMIT_RESERVED:
+        break;
+    }
+    return "reserved";
+}
+
+void vp_place_clear(struct vp_place_answer *answer)
+{
+    free(answer->vcpu);
+    free(answer->iothread);
+    answer->vcpu = NULL;
+    answer->iothread = NULL;
+}
+
+/* vcpu_cell: first the index into the request's cells, then into place->cell,
+ * which has no cell without vCPUs. A vCPU in no cell counts to the first, one
+ * in two of them to the earlier. */
+static void assign_cells(struct vp_place *place, unsigned *renumber)
+{
+    const struct vp_place_request *request = place->request;
+
+    for (size_t i = request->cell_count; i-- > 1;)
+        for (int v = vp_cpuset_next(&request->cell[i].vcpus, -1);
+             v >= 0 && (unsigned)v < request->vcpus;
+             v = vp_cpuset_next(&request->cell[i].vcpus, v))
+            if (!vp_cpuset_has(&request->cell[0].vcpus, v))
+                place->vcpu_cell[v] = (unsigned)i;
+    for (size_t i = 0; i < request->cell_count; i++)
+        renumber[i] = 0;
+    for (unsigned v = 0; v < request->vcpus; v++)
+        renumber[place->vcpu_cell[v]]++;
+    for (size_t i = 0; i < request->cell_count; i++) {
+        if (renumber[i] == 0)
+            continue;
+        place->cell[place->cell_count] =
+            (struct vp_place_cell){request->cell[i].id, renumber[i], 0, -1};
+        renumber[i] = (unsigned)place->cell_count++;
+    }
+    for (unsigned v = 0; v < request->vcpus; v++)
+        place->vcpu_cell[v] = renumber[place->vcpu_cell[v]];
+}
+
+static bool read_cells(struct vp_place *place)
+{
+    const struct vp_place_request *request = place->request;
+    struct vp_arena *arena = &place->arena;
+    unsigned *renumber = vp_arena_get(arena, request->cell_count + 1, sizeof(*renumber));
+
+    place->cell = vp_arena_get(arena, request->cell_count + 1, sizeof(*place->cell));
+    place->vcpu_cell = vp_arena_get(arena, request->vcpus, sizeof(*place->vcpu_cell));
+    place->vcpu_node = vp_arena_get(arena, request->vcpus, sizeof(*place->vcpu_node));
+    if (arena->failed)
+        return false;
+    memset(place->vcpu_cell, 0, request->vcpus * sizeof(*place->vcpu_cell));
+    if (request->cell_count > 0) {
+        assign_cells(place, renumber);
+    } else {
+        place->cell[0] = (struct vp_place_cell){0, request->vcpus, 0, -1};
+        place->cell_count = 1;
+    }
+    return true;
+}
+
+/* Where nodes matter, cells are apart; `fewest` then gives up "apart", then
+ * "whole". One cell on one node is always the fewest. */
+static int decide_nodes(struct vp_place *place)
+{
+    enum vp_numa numa = place->request->numa;
+    bool cells = place->cell_count > 1 && numa != VP_NUMA_ANY;
+    int result = cells ? vp_place_apart(place) : vp_place_single(place);
+
+    if (result == 0 && cells && numa == VP_NUMA_FEWEST)
+        result = vp_place_whole(place);
+    if (result == 0 && numa != VP_NUMA_SINGLE)
+        result = vp_place_spread(place);
+    return result;
+}
+
+/* One attempt without the CPU `held_back` (-1: with all). As vp_place. */
+static int attempt(const struct vp_place_host *host, const struct vp_place_request *request,
+                   int held_back, struct vp_place_answer *answer, vp_cost *cost)
+{
+    struct vp_place place = {.host = host,
+                             .request = request,
+                             .topology = host->topology,
+                             .extras = request->iothreads_isolate + request->emulator_isolate,
+                             .whole_cores = request->thread_policy != VP_THREADS_PREFER,
+                             .held_back = held_back};
+    int result;
+
+    memset(answer, 0, sizeof(*answer));
+    answer->emulator = -1;
+    if (request->vcpus == 0 || request->iothreads_isolate > VP_CPU_MAX ||
+        request->vcpus + place.extras > host->topology->count ||
+        (request->thread_policy == VP_THREADS_REQUIRE && !host->topology->smt))
+        return 1;
+    if (!vp_place_scan(&place) || !read_cells(&place))
+        result = -1;
+    else
+        result = decide_nodes(&place);
+    if (result > 0 && !vp_place_pick(&place, answer))
+        result = -1;
+    *cost = place.cost;
+    vp_arena_free(&place.arena);
+    if (result <= 0)
+        vp_place_clear(answer);
+    return result > 0 ? 0 : result == 0 ? 1 : -1;
+}
+
+/* Cores of one L3 with the same threads are alike: of those that hold a CPU of
+ * the pool it is enough to try the last. */
+struct candidate {
+    int node, l3, cpu;
+    unsigned total, free, first;
+    bool outside; /* the CPU is not one of `first` */
+};
+
+static void candidate_of(const struct vp_place_host *host, int core, struct candidate *candidate)
+{
+    const struct vp_cpuset *cpus = &host->topology->core[core];
+
+    *candidate = (struct candidate){.cpu = -1};
+    for (int cpu = vp_cpuset_next(cpus, -1); cpu >= 0; cpu = vp_cpuset_next(cpus, cpu)) {
+        bool outside = !vp_cpuset_has(&host->first, cpu);
+        const struct vp_pu *pu = vp_topology_pu(host->topology, cpu);
+
+        candidate->node = pu->node;
+        candidate->l3 = pu->l3;
+        candidate->total++;
+        candidate->free += vp_cpuset_has(&host->usable, cpu);
+        candidate->first += vp_cpuset_has(&host->usable, cpu) && !outside;
+        if (!vp_cpuset_has(&host->pool, cpu) || (candidate->outside && !outside))
+            continue;
+        candidate->cpu = cpu;
+        candidate->outside = outside;
+    }
+}
+
+static bool alike(const struct candidate *a, const struct candidate *b)
+{
+    return a->node == b->node && a->l3 == b->l3 && a->total == b->total && a->free == b->free &&
+           a->first == b->first && a->outside == b->outside;
+}
+
+static size_t list_candidates(const struct vp_place_host *host, struct candidate *list)
+{
+    size_t count = 0, at;
+
+    for (size_t core = 0; core < host->topology->core_count; core++) {
+        struct candidate candidate;
+
+        candidate_of(host, (int)core, &candidate);
+        if (candidate.cpu < 0)
+            continue;
+        for (at = 0; at < count && !alike(&list[at], &candidate); at++)
+            ;
+        if (at == count)
+            list[count++] = candidate;
+        else if (candidate.cpu > list[at].cpu)
+            list[at] = candidate;
+    }
+    return count;
+}
+
+/* All of the pool would be booked while somebody runs there: the best answer
+ * that leaves one CPU of it. */
+static int leave_pool(const struct vp_place_host *host, const struct vp_place_request *request,
+                      struct vp_place_answer *answer)
+{
+    struct candidate *list = malloc(host->topology->core_count * sizeof(*list));
+    size_t count = list ? list_candidates(host, list) : 0;
+    int result = list ? 1 : -1;
+    vp_cost best = 0;
+
+    memset(answer, 0, sizeof(*answer));
+    answer->emulator = -1;
+    for (size_t i = 0; i < count && result >= 0; i++) {
+        struct vp_place_answer other;
+        vp_cost cost = 0;
+        int tried = attempt(host, request, list[i].cpu, &other, &cost);
+
+        if (tried < 0) {
+            result = -1;
+        } else if (tried == 0 && (result == 1 || cost < best)) {
+            vp_place_clear(answer);
+            *answer = other;
+            best = cost;
+            result = 0;
+        } else {
+            vp_place_clear(&other);
+        }
+    }
+    free(list);
+    return result;
+}
+
+/* As vp_place without the explanation; *pool_only: it fits but for the pool. */
+static int place(const struct vp_place_host *host, const struct vp_place_request *request,
+                 struct vp_place_answer *answer, bool *pool_only)
+{
+    vp_cost cost = 0;
+    int result = attempt(host, request, -1, answer, &cost);
+
+    *pool_only = false;
+    if (result != 0 || !host->pool_needed || vp_cpuset_empty(&host->pool) ||
+        !vp_cpuset_within(&host->pool, &answer->taken))
+        return result;
+    vp_place_clear(answer);
+    *pool_only = true;
+    return leave_pool(host, request, answer);
+}
+
+int vp_place_fits(const struct vp_place_host *host, const struct vp_place_request *request)
+{
+    struct vp_place_answer answer;
+    bool pool_only;
+    int result = place(host, request, &answer, &pool_only);
+
+    vp_place_clear(&answer);
+    return result < 0 ? -1 : result == 0;
+}
+
+int vp_place(const struct vp_place_host *host, const struct vp_place_request *request,
+             struct vp_place_answer *answer)
+{
+    bool pool_only;
+    int result = place(host, request, answer, &pool_only);
+
+    if (result == 1 && !vp_place_why(host, request, pool_only, answer))
+        return -1;
+    if (result == -1)
+        vp_place_clear(answer);
+    return result;
+}

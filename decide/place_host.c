@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
+#include "decide/place_priv.h"
+
+static bool has(const struct vp_cpuset *set, int cpu)
+{
+    return (set->w[cpu / 64] >> (cpu % 64) & 1) != 0;
+}
+
+/* PUs come in ascending order, so cores enter `order` by their lowest usable
+ * CPU; everything that prefers low numbers follows from this order. */
+static void count_threads(struct vp_place *place)
+{
+    const struct vp_topology *topology = place->topology;
+    const struct vp_place_host *host = place->host;
+
+    for (size_t i = 0; i < topology->count; i++) {
+        int cpu = topology->pu[i].cpu, index = topology->pu[i].core;
+        struct vp_place_core *core = &place->core[index];
+
+        core->total++;
+        if (!has(&host->usable, cpu) || cpu == place->held_back)
+            continue;
+        if (core->free == 0) {
+            core->cpu = cpu;
+            place->order[place->core_count++] = index;
+        }
+        core->free++;
+        core->first = (uint16_t)(core->first + has(&host->first, cpu));
+    }
+}
+
+static struct vp_place_domain *domain_of(struct vp_place *place, int node, int l3)
+{
+    struct vp_place_domain *domain;
+
+    for (int i = place->node[node].domain; i >= 0; i = place->domain[i].next)
+        if (place->domain[i].l3 == l3)
+            return &place->domain[i];
+    domain = &place->domain[place->domain_count];
+    *domain = (struct vp_place_domain){node, l3, -1, place->node[node].domain};
+    place->node[node].domain = (int)place->domain_count++;
+    if (place->l3_home[l3] == -1)
+        place->l3_home[l3] = node;
+    else if (place->l3_home[l3] != node)
+        place->l3_home[l3] = -2;
+    return domain;
+}
+
+static int type_of(struct vp_place *place, struct vp_place_domain *domain,
+                   const struct vp_place_core *core)
+{
+    struct vp_place_type *type;
+
+    for (int i = domain->type; i >= 0; i = place->type[i].next) {
+        type = &place->type[i];
+        if (type->total == core->total && type->free == core->free && type->first == core->first)
+            return i;
+    }
+    type = &place->type[place->type_count];
+    *type = (struct vp_place_type){core->total, core->free, core->first, 0, domain->type, 0, 0, 0};
+    domain->type = (int)place->type_count;
+    return (int)place->type_count++;
+}
+
+static void add_core(struct vp_place *place, int index)
+{
+    struct vp_place_core *core = &place->core[index];
+    const struct vp_pu *pu = &place->topology->pu[place->topology->at[core->cpu]];
+    struct vp_place_node *node = &place->node[pu->node];
+
+    if (node->free == 0)
+        place->node_order[place->node_count++] = pu->node;
+    node->free += core->free;
+    core->type = -1;
+    if (place->whole_cores && core->free != core->total)
+        return;
+    core->type = (int16_t)type_of(place, domain_of(place, pu->node, pu->l3), core);
+    place->type[core->type].count++;
+    node->x += place->request->thread_policy == VP_THREADS_ISOLATE ? 1 : core->free;
+    node->y++;
+}
+
+/* For vp_place_left. What the pool keeps is free all the same. */
+static void rank_nodes(struct vp_place *place)
+{
+    if (place->held_back >= 0)
+        place->node[vp_topology_pu(place->topology, place->held_back)->node].free++;
+    place->freest = -1;
+    for (size_t i = 0; i < place->topology->node_count; i++) {
+        unsigned free = place->node[i].free;
+
+        if (place->freest < 0 || free > place->most_free) {
+            place->next_free = place->freest < 0 ? 0 : place->most_free;
+            place->most_free = free;
+            place->freest = (int)i;
+        } else if (free > place->next_free) {
+            place->next_free = free;
+        }
+    }
+}
+
+bool vp_place_scan(struct vp_place *place)
+{
+    const struct vp_topology *topology = place->topology;
+    struct vp_arena *arena = &place->arena;
+
+    place->core = vp_arena_get(arena, topology->core_count, sizeof(*place->core));
+    place->order = vp_arena_get(arena, topology->core_count, sizeof(*place->order));
+    place->node = vp_arena_get(arena, topology->node_count, sizeof(*place->node));
+    place->node_order = vp_arena_get(arena, topology->node_count, sizeof(*place->node_order));
+    place->l3_home = vp_arena_get(arena, topology->l3_count, sizeof(*place->l3_home));
+    if (arena->failed)
+        return false;
+    memset(place->core, 0, topology->core_count * sizeof(*place->core));
+    memset(place->l3_home, -1, topology->l3_count * sizeof(*place->l3_home));
+    for (size_t i = 0; i < topology->node_count; i++)
+        place->node[i] = (struct vp_place_node){.domain = -1};
+    count_threads(place);
+    place->type = vp_arena_get(arena, place->core_count, sizeof(*place->type));
+    place->domain = vp_arena_get(arena, place->core_count, sizeof(*place->domain));
+    if (arena->failed)
+        return false;
+    for (size_t i = 0; i < place->core_count; i++)
+        add_core(place, place->order[i]);
+    rank_nodes(place);
+    return true;
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "decide/place_priv.h"
+
+/* What there is, counted plainly, apart from the search. */
+struct supply {
+    const struct vp_topology *topology;
+    bool cores;                  /* units are whole free cores, else CPUs */
+    enum vp_thread_policy policy;
+    unsigned *node;              /* units on each node */
+    unsigned *threads;           /* threads of the whole free cores of each node */
+    unsigned total, total_threads;
+    unsigned least;              /* threads of the smallest whole free core */
+};
+
+static bool whole_free(const struct vp_place_host *host, size_t core, unsigned *threads)
+{
+    *threads = vp_cpuset_count(&host->topology->core[core]);
+    return *threads > 0 && vp_cpuset_within(&host->topology->core[core], &host->usable);
+}
+
+static bool count_supply(const struct vp_place_host *host, const struct vp_place_request *request,
+                         struct supply *supply)
+{
+    const struct vp_topology *topology = host->topology;
+
+    *supply = (struct supply){.topology = topology,
+                              .policy = request->thread_policy,
+                              .cores = request->thread_policy != VP_THREADS_PREFER};
+    supply->node = calloc(topology->node_count * 2, sizeof(*supply->node));
+    if (!supply->node)
+        return false;
+    supply->threads = supply->node + topology->node_count;
+    for (size_t i = 0; i < topology->core_count; i++) {
+        int cpu = vp_cpuset_next(&topology->core[i], -1);
+        unsigned threads;
+        int node;
+
+        if (cpu < 0 || !supply->cores || !whole_free(host, i, &threads))
+            continue;
+        node = vp_topology_pu(topology, cpu)->node;
+        supply->node[node]++;
+        supply->threads[node] += threads;
+        supply->total_threads += threads;
+        if (supply->least == 0 || threads < supply->least)
+            supply->least = threads;
+    }
+    for (size_t i = 0; i < topology->count && !supply->cores; i++)
+        supply->node[topology->pu[i].node] += vp_cpuset_has(&host->usable, topology->pu[i].cpu);
+    for (size_t i = 0; i < topology->node_count; i++)
+        supply->total += supply->node[i];
+    return true;
+}
+
+/* Units for a number of vCPUs and extra threads, at least. */
+static unsigned demand(const struct supply *supply, unsigned vcpus, unsigned extras)
+{
+    unsigned most = 1;
+
+    if (supply->policy != VP_THREADS_REQUIRE)
+        return vcpus + extras;
+    for (size_t i = 0; i < supply->topology->core_count; i++) {
+        unsigned threads = vp_cpuset_count(&supply->topology->core[i]);
+
+        most = threads > most ? threads : most;
+    }
+    return (vcpus + most - 1) / most + extras;
+}
+
+struct text {
+    char *at;
+    size_t size, used;
+};
+
+static void put(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void put(struct text *text, const char *format, ...)
+{
+    va_list args;
+    int length;
+
+    va_start(args, format);
+    length = vsnprintf(text->at + text->used, text->size - text->used, format, args);
+    va_end(args);
+    if (length > 0)
+        text->used += (size_t)length;
+    if (text->used >= text->size)
+        text->used = text->size - 1;
+}
+
+static void put_nodes(struct text *text, const struct supply *supply)
+{
+    const char *before = "";
+    size_t listed = 0;
+
+    for (size_t i = 0; i < supply->topology->node_count; i++) {
+        if (vp_cpuset_empty(&supply->topology->node[i].cpus))
+            continue;
+        if (listed++ == 8) {
+            put(text, ", ...");
+            break;
+        }
+        put(text, "%snode %d has %u%s", before, supply->topology->node[i].os, supply->node[i],
+            listed == 1 ? " free" : "");
+        before = ", ";
+    }
+}
+
+static const char *unit_word(const struct supply *supply, unsigned count)
+{
+    if (supply->cores)
+        return count == 1 ? "wholly free core" : "wholly free cores";
+    return count == 1 ? "dedicated CPU" : "dedicated CPUs";
+}
+
+/* "8 dedicated CPUs (7 vCPUs and 1 other thread)" */
+static void put_demand(struct text *text, const struct supply *supply, unsigned vcpus,
+                       unsigned extras)
+{
+    unsigned units = demand(supply, vcpus, extras);
+
+    put(text, "%u %s", units, unit_word(supply, units));
+    if (extras > 0 || supply->policy == VP_THREADS_REQUIRE)
+        put(text, " (%u vCPU%s", vcpus, vcpus == 1 ? "" : "s");
+    if (extras > 0)
+        put(text, ", %u emulator or I/O thread%s", extras, extras == 1 ? "" : "s");
+    if (extras > 0 || supply->policy == VP_THREADS_REQUIRE)
+        put(text, ")");
+}
+
+static unsigned extras_of(const struct vp_place_request *request)
+{
+    return request->iothreads_isolate + request->emulator_isolate;
+}
+
+static int descending(const void *a, const void *b)
+{
+    unsigned left = *(const unsigned *)a, right = *(const unsigned *)b;
+
+    return (left < right) - (left > right);
+}
+
+static unsigned minus(unsigned a, unsigned b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* The first of the sorted cells that is larger than the node of its rank. */
+static bool why_cells(const struct supply *supply, const struct vp_place_request *request,
+                      struct vp_place_answer *answer, struct text *text)
+{
+    unsigned *size = calloc(request->cell_count + supply->topology->node_count, sizeof(*size));
+    unsigned *room, nodes = 0;
+
+    if (!size)
+        return false;
+    room = size + request->cell_count;
+    for (size_t i = 0; i < request->cell_count; i++)
+        size[i] = demand(supply, vp_cpuset_count(&request->cell[i].vcpus), 0);
+    for (size_t i = 0; i < supply->topology->node_count; i++)
+        if (supply->node[i] > 0)
+            room[nodes++] = supply->node[i];
+    qsort(size, request->cell_count, sizeof(*size), descending);
+    qsort(room, nodes, sizeof(*room), descending);
+    for (size_t i = 0; i < request->cell_count && size[i] > 0; i++) {
+        unsigned has = i < nodes ? room[i] : 0;
+
+        if (size[i] <= has)
+            continue;
+        answer->short_by = size[i] - has;
+        put(text, "%zu guest NUMA cells need a node each, one of them with %u %s; ",
+            request->cell_count, size[i], unit_word(supply, size[i]));
+        put_nodes(text, supply);
+        free(size);
+        return true;
+    }
+    free(size);
+    answer->short_by = 1;
+    put(text, "the guest's NUMA cells and its %u emulator or I/O threads do not fit on nodes of "
+              "their own; ",
+        extras_of(request));
+    put_nodes(text, supply);
+    return true;
+}
+
+static bool why_node(const struct supply *supply, const struct vp_place_request *request,
+                     struct vp_place_answer *answer, struct text *text)
+{
+    unsigned need = demand(supply, request->vcpus, extras_of(request)), most = 0;
+
+    answer->limit = VP_LIMIT_NODE;
+    if (request->cell_count > 1 && request->numa == VP_NUMA_SINGLE)
+        return why_cells(supply, request, answer, text);
+    for (size_t i = 0; i < supply->topology->node_count; i++)
+        most = supply->node[i] > most ? supply->node[i] : most;
+    answer->short_by = need > most ? need - most : 1;
+    put(text, "needs ");
+    put_demand(text, supply, request->vcpus, extras_of(request));
+    put(text, request->numa == VP_NUMA_SINGLE
+                  ? " on one node; "
+                  : " with emulator and I/O threads on nodes of its vCPUs; ");
+    put_nodes(text, supply);
+    return true;
+}
+
+static void why_total(const struct vp_place_host *host, const struct supply *supply,
+                      const struct vp_place_request *request, unsigned need,
+                      struct vp_place_answer *answer, struct text *text)
+{
+    answer->limit = supply->cores ? VP_LIMIT_CORES : VP_LIMIT_CPUS;
+    answer->short_by = need > supply->total ? need - supply->total : 1;
+    put(text, "needs ");
+    put_demand(text, supply, request->vcpus, extras_of(request));
+    put(text, ", %u %s free", supply->total, supply->total == 1 ? "is" : "are");
+    if (supply->topology->node_count > 1) {
+        put(text, ": ");
+        put_nodes(text, supply);
+    }
+    if (supply->cores) {
+        unsigned usable = vp_cpuset_count(&host->usable);
+
+        put(text, "; %u free CPU%s on cores in part use", usable - supply->total_threads,
+            usable - supply->total_threads == 1 ? " is" : "s are");
+    }
+}
+
+static void why_pool(const struct supply *supply, const struct vp_place_request *request,
+                     struct vp_place_answer *answer, struct text *text)
+{
+    unsigned need = demand(supply, request->vcpus, extras_of(request));
+
+    answer->limit = VP_LIMIT_SHARED;
+    answer->short_by = 1;
+    put(text, "needs ");
+    put_demand(text, supply, request->vcpus, extras_of(request));
+    put(text, "; %u %s free, but the last CPU of the shared pool cannot be booked while guests or "
+              "threads run there",
+        supply->total, supply->total == 1 ? "is" : "are");
+    answer->short_by = minus(need + 1, supply->total) > 0 ? minus(need + 1, supply->total) : 1;
+}
+
+/* ---- what would help: each change is tried ---- */
+
+struct change {
+    const char *text;
+    int numa, thread_policy; /* -1: as asked */
+    bool emulator, iothreads;
+};
+
+/* From the smallest on. */
+static const struct change changes[] = {
+    {"numa = fewest", VP_NUMA_FEWEST, -1, false, false},
+    {"emulator = shared", -1, -1, true, false},
+    {"iothreads = with-emulator", -1, -1, false, true},
+    {"thread-policy = require", -1, VP_THREADS_REQUIRE, false, false},
+    {"thread-policy = prefer", -1, VP_THREADS_PREFER, false, false},
+    {"emulator = shared and iothreads = with-emulator", -1, -1, true, true},
+    {"numa = fewest and thread-policy = prefer", VP_NUMA_FEWEST, VP_THREADS_PREFER, false, false},
+    {"numa = fewest and emulator = shared", VP_NUMA_FEWEST, -1, true, false},
+};
+
+/* False if the change would change nothing. */
+static bool apply(const struct change *change, struct vp_place_request *request)
+{
+    if (change->numa >= 0) {
+        if (request->numa != VP_NUMA_SINGLE)
+            return false;
+        request->numa = (enum vp_numa)change->numa;
+    }
+    if (change->thread_policy >= 0) {
+        if (request->thread_policy == (enum vp_thread_policy)change->thread_policy ||
+            request->thread_policy == VP_THREADS_PREFER ||
+            (change->thread_policy == VP_THREADS_REQUIRE &&
+             request->thread_policy != VP_THREADS_ISOLATE))
+            return false;
+        request->thread_policy = (enum vp_thread_policy)change->thread_policy;
+    }
+    if (change->emulator) {
+        if (!request->emulator_isolate)
+            return false;
+        request->emulator_isolate = false;
+    }
+    if (change->iothreads) {
+        if (request->iothreads_isolate == 0)
+            return false;
+        request->iothreads_isolate = 0;
+    }
+    return true;
+}
+
+/* The most vCPUs that fit; fewer than fit always fit too. */
+static int most_vcpus(const struct vp_place_host *host, struct vp_place_request request,
+                      unsigned *most)
+{
+    unsigned low = 0, high = request.vcpus;
+
+    if (request.vcpus > host->topology->count)
+        high = (unsigned)host->topology->count + 1;
+    while (high - low > 1) {
+        int fits;
+
+        request.vcpus = low + (high - low) / 2;
+        fits = vp_place_fits(host, &request);
+        if (fits < 0)
+            return -1;
+        if (fits)
+            low = request.vcpus;
+        else
+            high = request.vcpus;
+    }
+    *most = low;
+    return 0;
+}
+
+static bool find_help(const struct vp_place_host *host, const struct vp_place_request *request,
+                      struct vp_place_answer *answer)
+{
+    unsigned most = 0;
+
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        struct vp_place_request other = *request;
+        int fits;
+
+        if (!apply(&changes[i], &other))
+            continue;
+        fits = vp_place_fits(host, &other);
+        if (fits < 0)
+            return false;
+        if (fits) {
+            snprintf(answer->help, sizeof(answer->help), "%s", changes[i].text);
+            return true;
+        }
+    }
+    if (request->cell_count > 1)
+        return true;
+    if (most_vcpus(host, *request, &most) < 0)
+        return false;
+    if (most > 0)
+        snprintf(answer->help, sizeof(answer->help), "at most %u vCPU%s", most,
+                 most == 1 ? "" : "s");
+    return true;
+}
+
+static bool too_few(const struct supply *supply, const struct vp_place_request *request,
+                    unsigned need)
+{
+    if (need > supply->total)
+        return true;
+    if (supply->policy != VP_THREADS_REQUIRE || request->vcpus <= supply->total_threads)
+        return false;
+    return true;
+}
+
+static bool explain(const struct vp_place_host *host, const struct vp_place_request *request,
+                    bool pool_only, const struct supply *supply, struct vp_place_answer *answer)
+{
+    struct text text = {answer->why, sizeof(answer->why), 0};
+    unsigned need = demand(supply, request->vcpus, extras_of(request));
+
+    if (request->thread_policy == VP_THREADS_REQUIRE && !host->topology->smt) {
+        answer->limit = VP_LIMIT_CORES;
+        answer->short_by = need;
+        put(&text, "thread-policy require asks for thread siblings, and no core of this host has "
+                   "more than one thread online");
+    } else if (pool_only) {
+        why_pool(supply, request, answer, &text);
+    } else if (too_few(supply, request, need)) {
+        why_total(host, supply, request, need, answer, &text);
+    } else {
+        return why_node(supply, request, answer, &text);
+    }
+    return true;
+}
+
+bool vp_place_why(const struct vp_place_host *host, const struct vp_place_request *request,
+                  bool pool_only, struct vp_place_answer *answer)
+{
+    struct supply supply;
+    bool good;
+
+    memset(answer, 0, sizeof(*answer));
+    answer->emulator = -1;
+    if (!count_supply(host, request, &supply))
+        return false;
+    good = explain(host, request, pool_only, &supply, answer) && find_help(host, request, answer);
+    free(supply.node);
+    return good;
+}
