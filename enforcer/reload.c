@@ -66,7 +66,7 @@ static int load(struct vp_enforcer *enforcer, struct vp_error *err)
     struct vp_engine fresh = {0};
     bool same_dir;
 
-    if (vp_engine_open(&fresh, &enforcer->where, enforcer->topology, err) < 0) {
+    if (vp_engine_open_here(&fresh, &enforcer->where, enforcer->topology, err) < 0) {
         vp_engine_close(&fresh);
         return -1;
     }

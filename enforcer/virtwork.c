@@ -44,7 +44,7 @@ static int open_engine(struct work *work, struct vp_error *err)
     work->open = true;
     work->generation = generation;
     work->engine.lock_ms = LOCK_MS;
-    if (vp_engine_open(&work->engine, work->side->where, work->side->topology, err) < 0)
+    if (vp_engine_open_here(&work->engine, work->side->where, work->side->topology, err) < 0)
         return -1;
     work->engine.lock_ms = LOCK_MS;
     return vp_engine_ledger(&work->engine, true, err);

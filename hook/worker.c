@@ -152,7 +152,7 @@ static int run(struct vp_hook *hook, const struct operation *operation,
 {
     if (read_domain(hook, err) < 0)
         return -1;
-    if (vp_engine_open(&hook->engine, where, topology, err) < 0)
+    if (vp_engine_open_here(&hook->engine, where, topology, err) < 0)
         return -1;
     vp_engine_choose(&hook->engine, hook->domain, &hook->choice);
     say_words(hook);
@@ -190,7 +190,11 @@ static int finish(struct vp_hook *hook, int result, const struct vp_error *err)
 {
     if (result == 0)
         return 0;
-    fprintf(stderr, "virtpin: %s\n", err->text);
+    if (err->code == VP_REFUSED && hook->choice.policy)
+        fprintf(stderr, "virtpin: guest %s, policy %s: %s\n", hook->name, hook->choice.policy->name,
+                err->text);
+    else
+        fprintf(stderr, "virtpin: %s\n", err->text);
     vp_journal(err->code == VP_REFUSED ? LOG_NOTICE : LOG_ERR,
                err->code == VP_REFUSED ? VP_MSG_REFUSED : VP_MSG_HOOK_ERROR,
                &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1, "guest %s, %s: %s", hook->name,

@@ -16,7 +16,9 @@ int vp_discover(const char *spec, struct vp_topology **topology, struct vp_error
 
 /* This host's shape from RUN-DIR/topology when its stamp (boot id, online and
  * present CPUs, online nodes) is still right, else discovered and written
- * there (write, rename; a failed write is no error). */
-int vp_topology_cached(const char *run_dir, struct vp_topology **topology, struct vp_error *err);
+ * there (write, rename; a failed write is no error). spec not NULL: the
+ * shape that vp_discover makes of it, kept in the same way. */
+int vp_topology_cached(const char *run_dir, const char *spec, struct vp_topology **topology,
+                       struct vp_error *err);
 
 #endif

@@ -28,11 +28,28 @@ static const char *const stamp_files[] = {
 #define STAMP_SIZE (4 * (STAMP_PART + 1) + 8)
 #define CACHE_MAX (1u << 20) /* 8192 CPUs take about 300 KiB */
 
+/* The same for a host that is only described: by the description, and its
+ * file's time where it is one. */
+static bool read_spec_stamp(const char *spec, char stamp[STAMP_SIZE])
+{
+    struct stat st = {0};
+
+    if (stat(spec, &st) < 0)
+        st = (struct stat){0};
+    return !strchr(spec, '\n') &&
+           snprintf(stamp, STAMP_SIZE, "stamp of %s %lld %lld.%09ld\n", spec,
+                    (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+                    st.st_mtim.tv_nsec) < STAMP_SIZE;
+}
+
 /* One line: "stamp BOOT-ID ONLINE PRESENT NODES\n"; "-" for a kernel without
  * that file. false if it would not fit, then nothing is cached. */
-static bool read_stamp(char stamp[STAMP_SIZE])
+static bool read_stamp(const char *spec, char stamp[STAMP_SIZE])
 {
     char *out = stpcpy(stamp, "stamp");
+
+    if (spec)
+        return read_spec_stamp(spec, stamp);
 
     for (size_t i = 0; i < sizeof(stamp_files) / sizeof(stamp_files[0]); i++) {
         *out++ = ' ';
@@ -104,20 +121,21 @@ static void write_cache(const char *path, const char *stamp, const struct vp_top
         unlink(draft);
 }
 
-int vp_topology_cached(const char *run_dir, struct vp_topology **topology, struct vp_error *err)
+int vp_topology_cached(const char *run_dir, const char *spec, struct vp_topology **topology,
+                       struct vp_error *err)
 {
     char path[PATH_MAX];
     char stamp[STAMP_SIZE], after[STAMP_SIZE];
-    bool stamped = read_stamp(stamp);
+    bool stamped = read_stamp(spec, stamp);
 
     if ((size_t)snprintf(path, sizeof(path), "%s/topology", run_dir) >= sizeof(path))
         return vp_fail(err, VP_INPUT, "%.200s...: the path is too long", run_dir);
     if (stamped && read_cache(path, stamp, topology))
         return 0;
-    if (vp_discover(NULL, topology, err) < 0)
+    if (vp_discover(spec, topology, err) < 0)
         return -1;
     /* A CPU that came or went meanwhile must not be cached under the old stamp. */
-    if (stamped && read_stamp(after) && strcmp(stamp, after) == 0)
+    if (stamped && read_stamp(spec, after) && strcmp(stamp, after) == 0)
         write_cache(path, stamp, *topology);
     return 0;
 }

@@ -26,32 +26,39 @@ int64_t vp_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-int vp_engine_open(struct vp_engine *engine, const struct vp_conf_where *where, const char *spec,
-                   struct vp_error *err)
+static int begin(struct vp_engine *engine, const struct vp_conf_where *where, struct vp_error *err)
 {
-    int result;
-
     *engine = (struct vp_engine){.lock_ms = 1000};
     if (where)
         engine->where = *where;
+    snprintf(engine->status_dir, sizeof(engine->status_dir), "%s", VP_LIBVIRT_STATUS_DIR);
     if (engine->where.nodename)
         snprintf(engine->nodename, sizeof(engine->nodename), "%s", engine->where.nodename);
     else if (gethostname(engine->nodename, sizeof(engine->nodename) - 1) < 0)
         return vp_fail(err, VP_HOST, "this host has no readable name");
-    snprintf(engine->status_dir, sizeof(engine->status_dir), "%s", VP_LIBVIRT_STATUS_DIR);
-    /* another host than this one: nothing of this one is written */
-    if (spec)
-        result = vp_conf_load(&engine->where, &engine->set, &engine->findings, err);
-    else
-        result =
-            vp_conf_in_force(&engine->where, &engine->set, &engine->stale, &engine->findings, err);
-    if (result < 0)
+    return 0;
+}
+
+int vp_engine_open_here(struct vp_engine *engine, const struct vp_conf_where *where,
+                        const char *spec, struct vp_error *err)
+{
+    if (begin(engine, where, err) < 0 ||
+        vp_conf_in_force(&engine->where, &engine->set, &engine->stale, &engine->findings, err) < 0)
         return -1;
-    if (spec)
-        return vp_discover(spec, &engine->topology, err);
     if (vp_cgroups_find(engine->set->host.cgroup_dir, NULL, &engine->cgroups, err) < 0)
         return -1;
-    return vp_topology_cached(engine->set->host.run_dir, &engine->topology, err);
+    return vp_topology_cached(engine->set->host.run_dir, spec, &engine->topology, err);
+}
+
+int vp_engine_open(struct vp_engine *engine, const struct vp_conf_where *where, const char *spec,
+                   struct vp_error *err)
+{
+    if (!spec)
+        return vp_engine_open_here(engine, where, NULL, err);
+    if (begin(engine, where, err) < 0 ||
+        vp_conf_load(&engine->where, &engine->set, &engine->findings, err) < 0)
+        return -1;
+    return vp_discover(spec, &engine->topology, err);
 }
 
 int vp_engine_ledger(struct vp_engine *engine, bool may_create, struct vp_error *err)

@@ -34,10 +34,16 @@ struct vp_engine {
     unsigned lock_ms;              /* how long a decision waits for the ledger */
 };
 
-/* Loads policies (in force), topology (cached; or `spec` as vp_discover has
- * it) and the cgroup layout. vp_engine_close is legal after a failure. */
+/* For the command line. spec NULL: this host, as vp_engine_open_here. Else
+ * another host with the shape of `spec` (as vp_discover has it): nothing of
+ * this one is read but the policy files, nothing is written.
+ * vp_engine_close is legal after a failure. */
 int vp_engine_open(struct vp_engine *engine, const struct vp_conf_where *where, const char *spec,
                    struct vp_error *err);
+/* This host: loads policies (in force), the topology (cached; of `spec` where
+ * a test or benchmark says so, NULL else) and the cgroup layout. */
+int vp_engine_open_here(struct vp_engine *engine, const struct vp_conf_where *where,
+                        const char *spec, struct vp_error *err);
 int vp_engine_ledger(struct vp_engine *engine, bool may_create, struct vp_error *err);
 void vp_engine_close(struct vp_engine *engine);
 static inline void vp_engine_cleanup(struct vp_engine *engine)

@@ -56,6 +56,19 @@ static inline bool check_of_facet(const xmlNode *node, int facets)
     return automatic;
 }
 
+/* Blanks that a removal leaves beside text that should not be there at all. */
+static inline void check_squeeze(xmlNode *node)
+{
+    xmlChar *to = node->content;
+
+    if (node->type != XML_TEXT_NODE)
+        return;
+    for (const xmlChar *from = node->content; *from; from++)
+        if (!strchr(" \t\r\n", *from))
+            *to++ = *from;
+    *to = '\0';
+}
+
 /* Removes the facets' children from one part of the domain, all blanks in it,
  * and the part itself if it is empty then. */
 static inline void check_prune(xmlNode *part, int facets)
@@ -64,6 +77,7 @@ static inline void check_prune(xmlNode *part, int facets)
 
     for (xmlNode *child = part->children; child; child = next) {
         next = child->next;
+        check_squeeze(child);
         if (check_blank(child) || check_of_facet(child, facets)) {
             xmlUnlinkNode(child);
             xmlFreeNode(child);
@@ -92,6 +106,7 @@ static inline void check_prune_domain(xmlNode *root, int facets)
 
     for (xmlNode *part = root->children; part; part = next) {
         next = part->next;
+        check_squeeze(part);
         if (check_blank(part)) {
             xmlUnlinkNode(part);
             xmlFreeNode(part);

@@ -287,6 +287,7 @@ START_TEST(fixed_refusals)
     set->host.reserved = cpus("5");
     plan_with(NULL, 0, NULL, VP_PLAN_REFUSED);
     ck_assert_ptr_nonnull(strstr(err.text, "reserved"));
+    set->host.reserved = cpus("");
     domain.vcpus = 5;
     plan_with(NULL, 0, NULL, VP_PLAN_REFUSED);
     ck_assert_ptr_nonnull(strstr(err.text, "up to 5 vCPUs"));
