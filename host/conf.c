@@ -170,7 +170,7 @@ static int read_good(const char *run_dir, const char *nodename, struct vp_policy
 static int fall_back(const char *run_dir, const char *nodename, struct vp_policy_set **set,
                      bool *stale, struct vp_error *err)
 {
-    struct vp_error why;
+    struct vp_error first, why;
 
     if (read_good(run_dir, nodename, set, &why) == 0) {
         *stale = true;
@@ -178,7 +178,8 @@ static int fall_back(const char *run_dir, const char *nodename, struct vp_policy
     }
     if (!err)
         return -1;
-    return vp_fail(err, err->code, "%.480s; no earlier good set: %.480s", err->text, why.text);
+    first = *err;
+    return vp_fail(err, first.code, "%.480s; no earlier good set: %.480s", first.text, why.text);
 }
 
 int vp_conf_in_force(const struct vp_conf_where *where, struct vp_policy_set **set, bool *stale,
