@@ -48,7 +48,7 @@ static enum vp_cgroup_version version_of(const char *mount)
 {
     char path[512];
 
-    snprintf(path, sizeof(path), "%s/cgroup.controllers", mount);
+    snprintf(path, sizeof(path), "%.255s/cgroup.controllers", mount);
     return access(path, F_OK) == 0 ? VP_CGROUP_V2 : VP_CGROUP_V1;
 }
 
@@ -73,8 +73,8 @@ static int add_controller(struct vp_hierarchies *list, const char *name, const c
     }
     used = strlen(one->controllers);
     if (used + strlen(name) + 2 <= sizeof(one->controllers))
-        snprintf(one->controllers + used, sizeof(one->controllers) - used, "%s%s", used ? "," : "",
-                 name);
+        snprintf(one->controllers + used, sizeof(one->controllers) - used, "%s%.254s",
+                 used ? "," : "", name);
     return 0;
 }
 

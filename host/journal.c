@@ -46,6 +46,12 @@ struct record {
     size_t size, used;
 };
 
+static void put_bytes(struct record *record, const void *bytes, size_t length)
+{
+    memcpy(record->buf + record->used, bytes, length);
+    record->used += length;
+}
+
 /* NAME=value, or with a length before it where the value has a newline. All or
  * nothing: half a field would make the whole record unreadable. */
 static void put_field(struct record *record, const char *name, const char *value)
@@ -53,17 +59,15 @@ static void put_field(struct record *record, const char *name, const char *value
     size_t name_length = strlen(name), length = strlen(value);
     bool binary = memchr(value, '\n', length) != NULL;
     uint64_t little = htole64(length);
-    char *at = record->buf + record->used;
 
     if (name_length + length + 2 + (binary ? sizeof(little) : 0) > record->size - record->used)
         return;
-    at = (char *)memcpy(at, name, name_length) + name_length;
-    *at++ = binary ? '\n' : '=';
+    put_bytes(record, name, name_length);
+    put_bytes(record, binary ? "\n" : "=", 1);
     if (binary)
-        at = (char *)memcpy(at, &little, sizeof(little)) + sizeof(little);
-    at = (char *)memcpy(at, value, length) + length;
-    *at++ = '\n';
-    record->used = (size_t)(at - record->buf);
+        put_bytes(record, &little, sizeof(little));
+    put_bytes(record, value, length);
+    put_bytes(record, "\n", 1);
 }
 
 size_t vp_journal_native(char *buf, size_t size, const char *identifier, int priority,
