@@ -193,8 +193,8 @@ static int check_bytes(const char *bytes, size_t length, struct vp_error *err)
                        (size_t)(nul - bytes));
     /* Also keeps libxml2 from guessing UTF-16 or EBCDIC by the first bytes. */
     if (bytes[bom] != '<' && !isspace((unsigned char)bytes[bom]))
-        return vp_fail(err, VP_INPUT, "line 1: found \"%.20s\", legal is XML text in UTF-8",
-                       isprint((unsigned char)bytes[bom]) ? bytes + bom : "?");
+        return vp_fail(err, VP_INPUT, "line 1: found \"%.*s\", legal is XML text in UTF-8",
+                       (int)(length - bom > 20 ? 20 : length - bom), bytes + bom);
     if (check_encoding(bytes + bom, length - bom, err) < 0)
         return -1;
     return vp_xml_guard(bytes, length, err);

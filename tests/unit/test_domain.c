@@ -443,6 +443,27 @@ START_TEST(refuses_bomb)
 }
 END_TEST
 
+/* The input is bytes, not a string: nothing behind its end may be read. */
+START_TEST(reads_only_its_bytes)
+{
+    static const char *const shorts[] = {"hello", "\xef\xbb\xbfh", "<", "<?xml", "<?xml encoding='",
+                                         "<?xml encoding='x", "<?xml encoding='x'?>", "<!--"};
+
+    for (size_t i = 0; i < sizeof(shorts) / sizeof(shorts[0]); i++) {
+        VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
+        size_t length = strlen(shorts[i]);
+        char *exact = malloc(length);
+        struct vp_error err = {0};
+
+        ck_assert_ptr_nonnull(exact);
+        memcpy(exact, shorts[i], length);
+        ck_assert_int_eq(vp_domain_parse(exact, length, &domain, &err), -1);
+        ck_assert_int_eq(err.code, VP_INPUT);
+        free(exact);
+    }
+}
+END_TEST
+
 START_TEST(refuses_nul)
 {
     static const char text[] = "<domain><name>a\0</name></domain>";
@@ -525,6 +546,7 @@ static Suite *domain_suite(void)
     tcase_add_loop_test(read, reads_sizes, 0, ROWS(sizes));
     tcase_add_loop_test(refuse, refuses, 0, ROWS(refused));
     tcase_add_test(refuse, refuses_nul);
+    tcase_add_test(refuse, reads_only_its_bytes);
     tcase_add_test(refuse, prints_nothing);
     tcase_set_timeout(hostile, 60);
     tcase_add_test(hostile, refuses_size);
