@@ -162,5 +162,6 @@ int main(int argc, char **argv)
     vp_pins_clear(&pins[0]);
     vp_pins_clear(&pins[1]);
     standin_stop(&guest);
+    standin_sweep();
     return 0;
 }

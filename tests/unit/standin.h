@@ -252,7 +252,8 @@ static inline const char *standin_start(struct standin *standin, unsigned vcpus,
         return "needs a cgroup v1 cpuset hierarchy";
     if (vp_cgroup_of(&standin->cgroups, getpid(), 0, own, sizeof(own), NULL) < 0)
         return "has no group of its own to work in";
-    snprintf(standin->base, sizeof(standin->base), "%s/vptest-%d-%u", own, (int)getpid(), serial++);
+    snprintf(standin->base, sizeof(standin->base), "%s/vptest-%d-%d-%u", own,
+             (int)(standin_owner ? standin_owner : getpid()), (int)getpid(), serial++);
     if (!standin_group(own, standin->base)) {
         standin->base[0] = '\0';
         return "may not make cpuset groups";
