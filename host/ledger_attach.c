@@ -2,6 +2,7 @@
 #include "host/ledger_priv.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -87,9 +88,14 @@ bool vp_ledger_header_good(sqlite3 *db, bool *short_file)
            big_endian(header + 68) == VP_LEDGER_APPLICATION;
 }
 
+/* Of this process; they share what they have mapped of one -shm. */
+static atomic_int connections;
+
 void vp_ledger_detach(struct vp_ledger *ledger)
 {
     vp_sql_finalize_all(ledger);
+    if (ledger->db)
+        atomic_fetch_sub(&connections, 1);
     sqlite3_close(ledger->db);
     ledger->db = NULL;
 }
@@ -155,6 +161,8 @@ static int connect_database(struct vp_ledger *ledger, struct vp_error *err)
     int rc = sqlite3_open_v2(ledger->path[VP_FILE_DB], &ledger->db,
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
+    if (ledger->db)
+        atomic_fetch_add(&connections, 1);
     if (rc != SQLITE_OK)
         return vp_sql_fail(ledger, rc, "open", err);
     connection_settings(ledger, ledger->db);
@@ -209,6 +217,8 @@ static enum look look_at_path(struct vp_ledger *ledger, struct vp_file_id id[3],
         (void)unlink(ledger->path[VP_FILE_SHM]);
         id[VP_FILE_SHM].there = false;
     }
+    if (id[VP_FILE_SHM].there && atomic_load(&connections) > 0)
+        (void)vp_ledger_shm_whole(ledger);
     return LOOK_GOOD;
 }
 
@@ -233,23 +243,29 @@ static enum look look(struct vp_ledger *ledger, struct vp_error *err)
     return damaged ? LOOK_DAMAGED : LOOK_FAILED;
 }
 
-/* What to do about it: 0 look again, -1 failed. */
-static int act_on(struct vp_ledger *ledger, enum look seen, struct vp_error *err)
+#define SOME_LOOKS 3
+#define LOOKS 10
+
+/* What to do about it, seen so many times: 0 look again, -1 failed. */
+static int act_on(struct vp_ledger *ledger, enum look seen, int times, struct vp_error *err)
 {
     if (seen == LOOK_FAILED || (seen == LOOK_DAMAGED && !ledger->may_create))
         return -1;
-    if (seen == LOOK_CHANGED)
+    if (seen == LOOK_CHANGED && (times < SOME_LOOKS || !ledger->may_create))
         return 0;
     if (seen == LOOK_MISSING && !ledger->may_create)
         return vp_fail(err, VP_GONE, "there is no ledger at %s", ledger->path[VP_FILE_DB]);
     if (!ledger->locked) /* and judge again what is there by then */
         return vp_ledger_lock(ledger, err);
+    /* SQLite shares one -shm among a process's connections to one inode, also
+     * when that file is no longer the one at the path; only another inode of
+     * the database gets another. */
+    if (seen == LOOK_CHANGED)
+        return vp_ledger_copy(ledger, err);
     if (seen == LOOK_DAMAGED)
         vp_ledger_set_aside(ledger);
     return vp_ledger_create(ledger, err);
 }
-
-#define LOOKS 10
 
 int vp_ledger_attach(struct vp_ledger *ledger, struct vp_error *err)
 {
@@ -261,7 +277,7 @@ int vp_ledger_attach(struct vp_ledger *ledger, struct vp_error *err)
     for (int i = 0; i < LOOKS && seen != LOOK_GOOD && result == 0; i++) {
         seen = look(ledger, err);
         if (seen != LOOK_GOOD)
-            result = act_on(ledger, seen, err);
+            result = act_on(ledger, seen, i, err);
     }
     if (!had_lock)
         vp_ledger_unlock(ledger);

@@ -13,9 +13,9 @@
 #include "decide/error.h"
 
 /* The ledger's files: which they are, who holds the lock, moving aside and
- * making anew. The database and its -shm are never opened here by descriptor:
- * closing one would drop SQLite's POSIX locks on the file in this process
- * (sqlite.org/howtocorrupt.html, 2.2). */
+ * making anew. A database and a -shm that stay in use are never opened here by
+ * descriptor: closing one would drop SQLite's POSIX locks on the file in this
+ * process (sqlite.org/howtocorrupt.html, 2.2). */
 
 static const char *const suffix[VP_FILE_COUNT] = {
     [VP_FILE_DB] = "ledger.db",
@@ -174,9 +174,16 @@ bool vp_ledger_same_id(const struct vp_file_id *a, const struct vp_file_id *b)
     return a->there && b->there && a->dev == b->dev && a->ino == b->ino;
 }
 
+bool vp_ledger_shm_whole(const struct vp_ledger *ledger)
+{
+    const char *path = ledger->path[VP_FILE_SHM];
+    struct stat st;
+
+    return stat(path, &st) == 0 && (st.st_size >= SHM_REGION || truncate(path, SHM_REGION) == 0);
+}
+
 bool vp_ledger_is_current(struct vp_ledger *ledger)
 {
-    struct stat st;
     bool short_file;
 
     if (!ledger->db)
@@ -186,10 +193,7 @@ bool vp_ledger_is_current(struct vp_ledger *ledger)
         if (!vp_ledger_same_id(&now, &ledger->id[i]))
             return false;
     }
-    /* SQLite maps it: touching what was cut off would be a SIGBUS. */
-    if (stat(ledger->path[VP_FILE_SHM], &st) < 0 || st.st_size < SHM_REGION)
-        return false;
-    return vp_ledger_header_good(ledger->db, &short_file);
+    return vp_ledger_shm_whole(ledger) && vp_ledger_header_good(ledger->db, &short_file);
 }
 
 /* ---- aside and anew ---- */
@@ -285,22 +289,61 @@ static int build_new(struct vp_ledger *ledger, struct vp_error *err)
     return result;
 }
 
-int vp_ledger_create(struct vp_ledger *ledger, struct vp_error *err)
+/* The new database takes the path; a -wal of another would be read as its own. */
+static int place_new(struct vp_ledger *ledger, struct vp_error *err)
 {
-    remove_new(ledger);
-    step("build");
-    if (build_new(ledger, err) < 0) {
-        remove_new(ledger);
-        return -1;
-    }
     step("sweep");
     (void)unlink(ledger->path[VP_FILE_WAL]);
     (void)unlink(ledger->path[VP_FILE_SHM]);
     step("place");
-    if (rename(ledger->path[VP_FILE_NEW], ledger->path[VP_FILE_DB]) < 0) {
-        vp_fail_errno(err, VP_HOST, errno, "cannot rename %s", ledger->path[VP_FILE_NEW]);
+    if (rename(ledger->path[VP_FILE_NEW], ledger->path[VP_FILE_DB]) == 0)
+        return 0;
+    return vp_fail_errno(err, VP_HOST, errno, "cannot rename %s", ledger->path[VP_FILE_NEW]);
+}
+
+int vp_ledger_create(struct vp_ledger *ledger, struct vp_error *err)
+{
+    int result;
+
+    remove_new(ledger);
+    step("build");
+    result = build_new(ledger, err);
+    if (result == 0)
+        result = place_new(ledger, err);
+    if (result < 0)
         remove_new(ledger);
-        return -1;
-    }
-    return 0;
+    return result;
+}
+
+static int copy_bytes(int from, int to)
+{
+    char buf[16384];
+    ssize_t length;
+
+    while ((length = read(from, buf, sizeof(buf))) > 0)
+        if (write(to, buf, (size_t)length) != length)
+            return -1;
+    return length < 0 ? -1 : 0;
+}
+
+int vp_ledger_copy(struct vp_ledger *ledger, struct vp_error *err)
+{
+    int result = 0;
+    int from, to;
+
+    remove_new(ledger);
+    step("copy");
+    from = open(ledger->path[VP_FILE_DB], O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    to = open(ledger->path[VP_FILE_NEW], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (from < 0 || to < 0 || copy_bytes(from, to) < 0)
+        result = vp_fail_errno(err, VP_HOST, errno, "cannot copy %s", ledger->path[VP_FILE_DB]);
+    if (from >= 0)
+        close(from);
+    if (to >= 0)
+        close(to);
+    if (result == 0)
+        result = place_new(ledger, err);
+    if (result < 0)
+        remove_new(ledger);
+    return result;
 }

@@ -59,6 +59,8 @@ static int read_plan(struct vp_ledger *ledger, const char *text, struct vp_guest
     /* Only a text that cannot be understood is damage; without memory is not. */
     if (!err || err->code == VP_INPUT)
         ledger->damaged = true;
+    if (err)
+        err->code = VP_HOST;
     return vp_wrap(err, "ledger %s: guest %s", ledger->path[VP_FILE_DB], row->name);
 }
 

@@ -122,9 +122,16 @@ bool vp_ledger_same_id(const struct vp_file_id *a, const struct vp_file_id *b);
 /* Whether the files at the paths are still those that are open, and whole as
  * far as a glance can tell. */
 bool vp_ledger_is_current(struct vp_ledger *ledger);
+/* SQLite maps the -shm: touching what was cut off it would be a SIGBUS. Gives
+ * it its length back, as zeros, from which SQLite makes it anew. */
+bool vp_ledger_shm_whole(const struct vp_ledger *ledger);
 /* With the lock held: moves the files aside; makes a new ledger in its place. */
 void vp_ledger_set_aside(struct vp_ledger *ledger);
 int vp_ledger_create(struct vp_ledger *ledger, struct vp_error *err);
+/* With the lock held and the file not attached here: puts a copy of the
+ * database in its own place, without what is only in its -wal (the witness
+ * tells whether that was anything). */
+int vp_ledger_copy(struct vp_ledger *ledger, struct vp_error *err);
 
 /* ---- ledger_attach.c ---- */
 
