@@ -259,10 +259,12 @@ static bool read_values(struct build *build, struct draft_section *section,
     bool good = true;
 
     for (unsigned i = 0; i < build->draft->row_count[DRAFT_POLICY]; i++) {
-        struct vp_fault fault = {0};
+        struct vp_fault fault;
 
         if (!value[i] || value[i] == &built_in_value)
             continue;
+        fault.not_served = false;
+        fault.why[0] = '\0';
         if (rows[i].use->ops->parse(&rows[i], field_of(&rows[i], policy), value[i]->text, &fault))
             continue;
         good = false;

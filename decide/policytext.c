@@ -82,7 +82,7 @@ void vp_text_put_key(struct vp_text *text, const char *key, const char *value)
     vp_text_put(text, key, column - 2);
     vp_text_put(text, " =", 2);
     while (*value != '\0') {
-        size_t word = strcspn(value, " ");
+        size_t word = (size_t)(strchrnul(value, ' ') - value);
 
         if (column > 1 && column + 1 + word > WRAP_AT) {
             vp_text_put(text, "\n\t", 2);

@@ -34,8 +34,12 @@ bool vp_read_number(const char **text, unsigned long long *number)
 const char *vp_word_at(const char *words, int index, size_t *length)
 {
     for (;; index--) {
-        *length = strcspn(words, " ");
-        if (*length == 0)
+        size_t end = 0;
+
+        while (words[end] != ' ' && words[end] != '\0')
+            end++;
+        *length = end;
+        if (end == 0)
             return NULL;
         if (index == 0)
             return words;
@@ -47,13 +51,17 @@ const char *vp_word_at(const char *words, int index, size_t *length)
 
 int vp_word_index(const char *words, const char *text)
 {
-    size_t wanted = strlen(text);
-    const char *word;
-    size_t length;
+    for (int i = 0; *words != '\0'; i++) {
+        size_t at = 0;
 
-    for (int i = 0; (word = vp_word_at(words, i, &length)); i++)
-        if (length == wanted && memcmp(word, text, length) == 0)
+        while (words[at] == text[at] && text[at] != '\0' && text[at] != ' ')
+            at++;
+        if (text[at] == '\0' && (words[at] == ' ' || words[at] == '\0'))
             return i;
+        words = strchrnul(words + at, ' ');
+        while (*words == ' ')
+            words++;
+    }
     return -1;
 }
 
