@@ -31,7 +31,12 @@ enum vp_definition_result {
  * `dry_run`: everything but the writing. changes (may be NULL; the caller
  * clears) gets what differs. Transient domains: SAME. Before defining, a
  * CPU that libvirt's domain capabilities call unusable on this host is
- * IMPOSSIBLE, with the usable alternatives in findings. */
+ * IMPOSSIBLE, with the usable alternatives in findings. Under mode = audit
+ * nothing is written: SAME, and changes tells. What the guest cannot have (a
+ * topology whose product is not its vCPUs) is an error-grade finding; the rest
+ * is written all the same. FAILED with VP_BUSY: a hook of the guest or a job of
+ * libvirt is under way, try again later. A definition that was changed back too
+ * often ([host] contested) is left alone for ten minutes: CONTESTED. */
 enum vp_definition_result vp_definition_rewrite(struct vp_engine *engine, virDomainPtr domain,
                                                 bool dry_run, struct vp_changes *changes,
                                                 struct vp_findings *findings,
@@ -46,11 +51,15 @@ enum vp_definition_result vp_definition_rewrite(struct vp_engine *engine, virDom
 int vp_definition_revert(struct vp_engine *engine, virDomainPtr domain, bool *reverted,
                          struct vp_error *err);
 
+/* Removes what is kept of a guest: call it when its definition was undefined. */
+void vp_definition_forget(const char *state_dir, const char *uuid);
+
 /* The guest's domain capabilities say that this host can run the CPU of the
- * policy: 1 yes, 0 no (why, 256 bytes), -1 unknown (error). Answers are kept
- * in RUN-DIR/domcaps/ by emulator, arch, machine and virt type. */
+ * policy: 1 yes, 0 no (why), -1 unknown (error). emulator: the definition's,
+ * NULL libvirt's default. Answers are kept in RUN-DIR/domcaps/ by emulator,
+ * arch, machine and virt type, and used where libvirt gives none. */
 int vp_domcaps_usable(struct vp_engine *engine, virConnectPtr connection,
-                      const struct vp_domain *domain, const struct vp_policy *policy, char *why,
-                      struct vp_error *err);
+                      const struct vp_domain *domain, const char *emulator,
+                      const struct vp_policy *policy, char why[512], struct vp_error *err);
 
 #endif

@@ -40,4 +40,14 @@ virDomainPtr vp_virt_domain(virConnectPtr connection, const char *name, struct v
 int vp_virt_tell_pins(virDomainPtr domain, const struct vp_pins *pins, const struct vp_pins *known,
                       const char *policy, unsigned *told, struct vp_error *err);
 
+/* The parts of it, for the live (VIR_DOMAIN_AFFECT_LIVE) or the persistent
+ * definition (VIR_DOMAIN_AFFECT_CONFIG), which are changed by libvirt itself
+ * and so without the race of a redefinition. Calls are added to *told. Of pins
+ * that libvirt refuses the first is *err; the others are set all the same.
+ * known NULL: all are set. mark with policy NULL takes the mark out. */
+int vp_virt_set_pins(virDomainPtr domain, const struct vp_pins *pins, const struct vp_pins *known,
+                     unsigned flags, unsigned *told, struct vp_error *err);
+int vp_virt_mark(virDomainPtr domain, const char *policy, unsigned flags, unsigned *told,
+                 struct vp_error *err);
+
 #endif

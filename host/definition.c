@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "host/definition.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "decide/cleanup.h"
+#include "decide/domain.h"
+#include "decide/domxml.h"
+#include "decide/error.h"
+#include "decide/policytext.h"
+#include "host/definition_priv.h"
+#include "host/definition_redefine.h"
+#include "host/domcaps.h"
+#include "host/engine.h"
+#include "host/threads.h"
+#include "host/virt.h"
+
+static void forget_attempt(struct vp_work *work)
+{
+    for (int i = 0; i < VP_FACETS; i++) {
+        vp_kept_clear(&work->kept[i]);
+        work->keep[i] = false;
+    }
+    vp_changes_clear(work->changes);
+    vp_findings_clear(work->findings);
+    work->written = work->impossible = work->contested = work->called = false;
+}
+
+/* ---- may it be written at all ---- */
+
+/* libvirt refuses much, and answers late, while a job is under way; a hook's
+ * guest is just being started from the definition that we would replace. */
+static int check_idle(struct vp_work *work, const char *name, struct vp_error *err)
+{
+    VP_AUTO(vp_status) struct vp_status *status = NULL;
+    struct vp_guest_row row = {0};
+    bool lease;
+
+    if (vp_status_load(work->engine->status_dir, name, &status, NULL) == 0 &&
+        (status->job || status->migrating))
+        return vp_fail(err, VP_BUSY, "libvirt has a job under way for %s", name);
+    if (!work->engine->ledger || vp_ledger_guest(work->engine->ledger, work->uuid, &row, NULL) != 1)
+        return 0;
+    lease = row.state == VP_GUEST_LEASE && strcmp(row.operation, "stopped") != 0;
+    vp_guest_row_clear(&row);
+    if (lease)
+        return vp_fail(err, VP_BUSY, "%s is being started", name);
+    return 0;
+}
+
+static bool reverted(const struct vp_work *work, const char *xml, size_t length)
+{
+    char hash[VP_HASH_TEXT], policy[VP_HASH_TEXT];
+
+    vp_text_hash(xml, length, hash);
+    vp_policy_print_of(work->choice.policy, policy);
+    return vp_reverted_holds(work->state_dir, work->uuid, hash, policy);
+}
+
+static char *emulator_of(xmlNode *root)
+{
+    const xmlNode *emulator = vp_xml_child(vp_xml_child(root, "devices"), "emulator");
+
+    return emulator ? vp_xml_text(emulator) : NULL;
+}
+
+/* 1: libvirt would start it; 0: reported; -1. */
+static int check_host(struct vp_work *work, const struct vp_domain *domain, xmlNode *root,
+                      struct vp_error *err)
+{
+    VP_AUTO(free) char *emulator = emulator_of(root);
+    bool cpu = false;
+    char why[512];
+    int usable;
+
+    for (size_t i = 0; i < work->changes->count; i++)
+        cpu |= work->changes->item[i].facet == VP_FACET_CPU && !work->changes->item[i].impossible;
+    if (!cpu)
+        return 1;
+    usable = vp_domcaps_usable(work->engine, virDomainGetConnect(work->domain), domain, emulator,
+                               work->choice.policy, why, err);
+    if (usable == 0)
+        vp_work_report(work, VP_ERROR, why, "cpu-mode and cpu-models of the policy");
+    return usable;
+}
+
+/* ---- the new text ---- */
+
+static void report_impossible(struct vp_work *work)
+{
+    char text[1024];
+
+    for (size_t i = 0; i < work->changes->count; i++) {
+        const struct vp_change *change = &work->changes->item[i];
+
+        if (!change->impossible)
+            continue;
+        work->impossible = true;
+        snprintf(text, sizeof(text), "the definition keeps its %s (%s): %s",
+                 vp_facet_word(change->facet), change->from, change->to);
+        vp_work_report(work, VP_ERROR, text, NULL);
+    }
+}
+
+static int note_pins(struct vp_work *work, const struct vp_domain *before, const struct vp_pins *pins)
+{
+    struct vp_change *item =
+        reallocarray(work->changes->item, work->changes->count + 1, sizeof(*item));
+    struct vp_change change = {.facet = VP_FACET_PINS};
+    char text[64];
+
+    if (!item)
+        return -1;
+    work->changes->item = item;
+    snprintf(text, sizeof(text), "%zu pins", before->pins.count);
+    change.from = strdup(before->pins.count ? text : "no pins");
+    snprintf(text, sizeof(text), "%zu pins of the policy", pins->count);
+    change.to = strdup(text);
+    if (!change.from || !change.to) {
+        free(change.from);
+        free(change.to);
+        return -1;
+    }
+    work->changes->item[work->changes->count++] = change;
+    return 0;
+}
+
+/* placement = fixed: its pins do not change with other guests, so they can
+ * stand in the definition. What follows the shared pool cannot. */
+static int alter_pins(struct vp_work *work, xmlNode *root, const struct vp_domain *domain,
+                      bool *changed, struct vp_error *err)
+{
+    VP_AUTO(vp_plan) struct vp_plan *plan = NULL;
+    struct vp_error why = {0};
+    struct vp_pins pins = {0};
+    int result = 0;
+
+    if (work->choice.policy->placement != VP_PLACE_FIXED)
+        return 0;
+    if (vp_engine_would(work->engine, domain, &work->choice, &plan, NULL, NULL, &why) !=
+            VP_PLAN_OK ||
+        !plan) {
+        work->impossible = true;
+        vp_work_report(work, VP_ERROR, why.text[0] ? why.text : "the guest has no place", NULL);
+        return 0;
+    }
+    for (size_t i = 0; result == 0 && i < plan->want_count; i++)
+        if (plan->want[i].kind == VP_WANT_SET)
+            result = vp_pins_add(&pins, plan->want[i].role, plan->want[i].index,
+                                 &plan->want[i].cpus);
+    if (result == 0)
+        result = vp_rewrite_pins(root, &pins, work->choice.policy->name, changed, err);
+    else
+        vp_fail(err, VP_HOST, "out of memory");
+    if (result == 0 && *changed && note_pins(work, domain, &pins) != 0)
+        result = vp_fail(err, VP_HOST, "out of memory");
+    vp_pins_clear(&pins);
+    return result;
+}
+
+/* Changes the tree; *changed says whether there is anything to define. */
+static int alter(struct vp_work *work, xmlNode *root, const struct vp_domain *domain, bool *changed,
+                 struct vp_error *err)
+{
+    bool pins = false;
+    int usable;
+
+    *changed = false;
+    if (vp_rewrite_guest_cpu(root, work->choice.policy, work->changes, err) != 0)
+        return -1;
+    report_impossible(work);
+    usable = check_host(work, domain, root, err);
+    if (usable < 0)
+        return -1;
+    if (usable == 0) {
+        work->impossible = true;
+        return 0;
+    }
+    for (size_t i = 0; i < work->changes->count; i++)
+        *changed |= !work->changes->item[i].impossible;
+    if (alter_pins(work, root, domain, &pins, err) != 0)
+        return -1;
+    *changed |= pins;
+    return 0;
+}
+
+/* ---- pins alone need no define: libvirt changes them itself, without a race ---- */
+
+/* Calls can set pins but not take one out, nor <vcpu cpuset=>. */
+static bool calls_suffice(const struct vp_work *work, xmlNode *root, const struct vp_domain *before,
+                          const struct vp_domain *after)
+{
+    const xmlNode *memory = vp_xml_child(vp_xml_child(root, "numatune"), "memory");
+
+    if (work->keep[VP_FACET_CPU] || work->keep[VP_FACET_TOPOLOGY] || !work->keep[VP_FACET_PINS])
+        return false;
+    if (before->has_vcpu_cpuset || before->placement_auto || vp_xml_attr(memory, "placement"))
+        return false;
+    for (size_t i = 0; i < before->pins.count; i++)
+        if (!vp_pins_find(&after->pins, before->pins.item[i].role, before->pins.item[i].index))
+            return false;
+    return true;
+}
+
+static int call_pins(struct vp_work *work, const struct vp_domain *before,
+                     const struct vp_domain *after, struct vp_error *err)
+{
+    unsigned told = 0;
+
+    if (vp_virt_mark(work->domain, work->choice.policy->name, VIR_DOMAIN_AFFECT_CONFIG, &told,
+                     err) != 0)
+        return -1;
+    if (vp_virt_set_pins(work->domain, &after->pins, &before->pins, VIR_DOMAIN_AFFECT_CONFIG,
+                         &told, err) != 0)
+        return -1;
+    work->called = true;
+    return 0;
+}
+
+/* ---- the two callbacks of vp_redefine ---- */
+
+/* 1: *text is the new definition; 0: nothing to do, or done. */
+static int print_new(struct vp_work *work, xmlDoc *doc, const struct vp_domain *before,
+                     const char *xml, size_t length, char **text, size_t *text_length,
+                     struct vp_error *err)
+{
+    VP_AUTO(vp_domain) struct vp_domain *after = NULL;
+    int write;
+
+    if (vp_xml_print(doc, true, xml, length, text, text_length, err) != 0 ||
+        vp_domain_parse(*text, *text_length, &after, err) != 0)
+        return -1;
+    write = vp_work_prepare(work, before, after, xml, length, err);
+    if (write != 1)
+        return write;
+    work->written = true;
+    if (work->dry_run)
+        return 0;
+    if (vp_work_save(work, err) != 0)
+        return -1;
+    if (calls_suffice(work, xmlDocGetRootElement(doc), before, after))
+        return call_pins(work, before, after, err);
+    return 1;
+}
+
+static int make(void *context, const char *xml, size_t length, char **text, size_t *text_length,
+                struct vp_error *err)
+{
+    struct vp_work *work = context;
+    VP_AUTO(xmlFreeDoc) xmlDoc *doc = vp_xml_parse(xml, length, err);
+    VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
+    bool changed;
+
+    forget_attempt(work);
+    if (!doc || vp_domain_read(xmlDocGetRootElement(doc), &domain, err) != 0)
+        return -1;
+    vp_engine_choose(work->engine, domain, &work->choice);
+    if (!work->choice.policy || work->choice.policy->mode == VP_MODE_OFF ||
+        reverted(work, xml, length))
+        return 0;
+    work->audit = work->choice.policy->mode == VP_MODE_AUDIT;
+    work->dry_run |= work->audit;
+    if (!work->dry_run && check_idle(work, domain->name, err) != 0)
+        return -1;
+    if (alter(work, xmlDocGetRootElement(doc), domain, &changed, err) != 0)
+        return -1;
+    if (!changed) /* the tree may have been, where this host cannot have it */
+        return 0;
+    return print_new(work, doc, domain, xml, length, text, text_length, err);
+}
+
+/* What libvirt dropped is still ours: the facet is neither what we found nor,
+ * if it is, written by somebody since; that libvirt drops all of a facet is
+ * told from a foreign write by the facets that did arrive. */
+static int check(void *context, const char *xml, size_t length, struct vp_error *err)
+{
+    const struct vp_work *work = context;
+    VP_AUTO(vp_domain) struct vp_domain *now = NULL;
+    unsigned kept = 0, undone = 0;
+
+    if (vp_domain_parse(xml, length, &now, err) != 0)
+        return -1;
+    for (int i = 0; i < VP_FACETS; i++) {
+        char print[VP_HASH_TEXT];
+
+        if (!work->keep[i])
+            continue;
+        vp_facet_print(now, (enum vp_facet)i, print);
+        kept++;
+        undone += strcmp(print, work->kept[i].before) == 0 &&
+                  strcmp(print, work->kept[i].wrote) != 0;
+    }
+    return kept == 0 || undone < kept;
+}
+
+/* ---- after it ---- */
+
+static void report_dropped(struct vp_work *work, const struct vp_domain *now)
+{
+    struct vp_changes left = {0};
+    char text[1024];
+
+    if (vp_guest_cpu_check(now, work->choice.policy, VP_OP_DEFINE, &left) == 0)
+        for (size_t i = 0; i < left.count; i++) {
+            if (left.item[i].impossible)
+                continue;
+            snprintf(text, sizeof(text), "libvirt dropped a part of the %s: asked for %s, it has %s",
+                     vp_facet_word(left.item[i].facet), left.item[i].to, left.item[i].from);
+            vp_work_report(work, VP_WARNING, text, NULL);
+        }
+    vp_changes_clear(&left);
+}
+
+static int record_read_back(struct vp_work *work, struct vp_error *err)
+{
+    VP_AUTO(free) char *xml = vp_definition_read(work->domain, err);
+    VP_AUTO(vp_domain) struct vp_domain *now = NULL;
+
+    /* Undefined since: what was kept is of no more use. */
+    if (!xml && err->code == VP_GONE) {
+        vp_definition_forget(work->state_dir, work->uuid);
+        return 0;
+    }
+    if (!xml || vp_domain_parse(xml, strlen(xml), &now, err) != 0)
+        return -1;
+    for (int i = 0; i < VP_FACETS; i++) {
+        if (!work->keep[i])
+            continue;
+        vp_facet_print(now, (enum vp_facet)i, work->kept[i].got);
+        vp_text_hash(xml, strlen(xml), work->kept[i].after);
+    }
+    vp_reverted_remove(work->state_dir, work->uuid);
+    report_dropped(work, now);
+    return vp_work_save(work, err);
+}
+
+static enum vp_definition_result finish(struct vp_work *work, enum vp_redefined redefined,
+                                        bool dry_run, struct vp_error *err)
+{
+    switch (redefined) {
+    case VP_REDEFINED_NOTHING:
+        if (work->contested)
+            return VP_DEFINITION_CONTESTED;
+        if (work->called)
+            return record_read_back(work, err) == 0 ? VP_DEFINITION_WRITTEN : VP_DEFINITION_FAILED;
+        if (work->written && (!work->audit || dry_run))
+            return VP_DEFINITION_WRITTEN;
+        return work->impossible ? VP_DEFINITION_IMPOSSIBLE : VP_DEFINITION_SAME;
+    case VP_REDEFINED_DONE:
+        return record_read_back(work, err) == 0 ? VP_DEFINITION_WRITTEN : VP_DEFINITION_FAILED;
+    case VP_REDEFINED_GONE:
+        if (!dry_run)
+            vp_definition_forget(work->state_dir, work->uuid);
+        return VP_DEFINITION_SAME;
+    case VP_REDEFINED_CONTESTED:
+        vp_fail(err, VP_BUSY, "the definition of %s changes all the time",
+                virDomainGetName(work->domain));
+        return VP_DEFINITION_CONTESTED;
+    case VP_REDEFINED_FAILED:
+        break;
+    }
+    return VP_DEFINITION_FAILED;
+}
+
+/* libvirt refused the define: the records of this attempt must not say that
+ * something of ours stands there. */
+static void drop_kept(struct vp_work *work)
+{
+    for (int i = 0; i < VP_FACETS; i++)
+        if (work->keep[i] && !work->kept[i].write[1])
+            vp_kept_remove(work->state_dir, work->uuid, (enum vp_facet)i, NULL);
+}
+
+enum vp_definition_result vp_definition_rewrite(struct vp_engine *engine, virDomainPtr domain,
+                                                bool dry_run, struct vp_changes *changes,
+                                                struct vp_findings *findings,
+                                                struct vp_error *err)
+{
+    struct vp_work work = {.engine = engine, .domain = domain, .dry_run = dry_run,
+                        .state_dir = engine->set->host.state_dir};
+    struct vp_changes own_changes = {0};
+    struct vp_findings own_findings = {0};
+    enum vp_definition_result result;
+    enum vp_redefined redefined;
+    struct vp_error own = {0};
+    int lock = -1;
+
+    work.changes = changes ? changes : &own_changes;
+    work.findings = findings ? findings : &own_findings;
+    if (!err)
+        err = &own;
+    if (virDomainGetUUIDString(domain, work.uuid) != 0) {
+        vp_virt_fail(err, "the uuid of %s", virDomainGetName(domain));
+        return VP_DEFINITION_FAILED;
+    }
+    if (!dry_run && (lock = vp_definition_lock(work.state_dir, work.uuid, err)) < 0)
+        return VP_DEFINITION_FAILED;
+    redefined = vp_redefine(domain, make, check, &work, err);
+    if (redefined == VP_REDEFINED_FAILED)
+        drop_kept(&work);
+    result = finish(&work, redefined, dry_run, err);
+    for (int i = 0; i < VP_FACETS; i++)
+        vp_kept_clear(&work.kept[i]);
+    vp_changes_clear(&own_changes);
+    vp_findings_clear(&own_findings);
+    if (lock >= 0)
+        close(lock);
+    return result;
+}

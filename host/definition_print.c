@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
+#include "decide/policytext.h"
+#include "host/definition_kept.h"
+
+/* Facets and policies as hashes: enough to tell whether they are the same. */
+
+static void put(struct vp_text *text, const char *value)
+{
+    vp_text_puts(text, value ? value : "-");
+    vp_text_putc(text, '|');
+}
+
+static void put_number(struct vp_text *text, unsigned long long number)
+{
+    vp_text_putu(text, number);
+    vp_text_putc(text, '|');
+}
+
+static void put_cpus(struct vp_text *text, const struct vp_cpuset *cpus)
+{
+    char *list = vp_cpuset_format(cpus);
+
+    if (!list)
+        text->failed = true;
+    put(text, list);
+    free(list);
+}
+
+static void put_topology(struct vp_text *text, const struct vp_guest_topology *topology)
+{
+    put_number(text, topology->sockets);
+    put_number(text, topology->dies);
+    put_number(text, topology->clusters);
+    put_number(text, topology->cores);
+    put_number(text, topology->threads);
+}
+
+static void put_pins(struct vp_text *text, const struct vp_domain *domain)
+{
+    put(text, domain->applied_policy);
+    put_number(text, domain->placement_auto);
+    if (domain->has_vcpu_cpuset)
+        put_cpus(text, &domain->vcpu_cpuset);
+    for (size_t i = 0; i < domain->pins.count; i++) {
+        put(text, vp_role_word(domain->pins.item[i].role));
+        put_number(text, domain->pins.item[i].index);
+        put_cpus(text, &domain->pins.item[i].cpus);
+    }
+}
+
+/* Without memory: a hash that equals no other. */
+static void finish(struct vp_text *text, char print[VP_HASH_TEXT])
+{
+    if (text->failed || !text->bytes)
+        strcpy(print, "unknown");
+    else
+        vp_text_hash(text->bytes, text->length, print);
+    vp_text_free(text);
+}
+
+void vp_facet_print(const struct vp_domain *domain, enum vp_facet facet, char print[VP_HASH_TEXT])
+{
+    const struct vp_guest_cpu *cpu = &domain->cpu;
+    struct vp_text text = {0};
+
+    put(&text, vp_facet_word(facet));
+    switch (facet) {
+    case VP_FACET_CPU:
+        put(&text, cpu->mode);
+        put(&text, cpu->match);
+        put(&text, cpu->model);
+        put(&text, cpu->fallback);
+        break;
+    case VP_FACET_TOPOLOGY:
+        if (cpu->has_topology)
+            put_topology(&text, &cpu->topology);
+        break;
+    case VP_FACET_PINS:
+        put_pins(&text, domain);
+        break;
+    }
+    finish(&text, print);
+}
+
+void vp_policy_print_of(const struct vp_policy *policy, char print[VP_HASH_TEXT])
+{
+    struct vp_text text = {0};
+
+    put(&text, policy->name);
+    put(&text, vp_cpu_mode_word(policy->cpu_mode));
+    for (size_t i = 0; i < policy->cpu_models.count; i++)
+        put(&text, policy->cpu_models.item[i]);
+    put_topology(&text, &policy->topology);
+    put(&text, vp_placement_word(policy->placement));
+    for (size_t i = 0; i < policy->vcpupin_count; i++) {
+        put_cpus(&text, &policy->vcpupin[i].vcpus);
+        put_cpus(&text, &policy->vcpupin[i].cpus);
+    }
+    finish(&text, print);
+}

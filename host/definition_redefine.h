@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VP_DEFINITION_REDEFINE_H
+#define VP_DEFINITION_REDEFINE_H
+
+#include <libvirt/libvirt.h>
+#include <stddef.h>
+
+struct vp_error;
+
+/* libvirt has no "define if it is still what I read": this is as near to it as
+ * one can come. Read, make the new text, read again just before the define
+ * (other: begin again), watch libvirt's file meanwhile, read back. */
+
+/* Makes the new definition of the one in xml: 1 and *text (the caller frees),
+ * 0 nothing to do, -1 with *err. Called again when the definition changed
+ * meanwhile. */
+typedef int (*vp_definition_make)(void *context, const char *xml, size_t length, char **text,
+                                  size_t *text_length, struct vp_error *err);
+/* Whether this definition, as libvirt has it after the define, is what was
+ * meant: 1 yes, 0 somebody else wrote it, -1 with *err. Without side effect. */
+typedef int (*vp_definition_check)(void *context, const char *xml, size_t length,
+                                   struct vp_error *err);
+
+enum vp_redefined {
+    VP_REDEFINED_NOTHING,  /* make had nothing to do */
+    VP_REDEFINED_DONE,
+    VP_REDEFINED_GONE,     /* the domain was undefined: before, or meanwhile and again by us */
+    VP_REDEFINED_CONTESTED,/* somebody else writes all the time */
+    VP_REDEFINED_FAILED,
+};
+
+/* Defines over `connection` of the domain. */
+enum vp_redefined vp_redefine(virDomainPtr domain, vp_definition_make make,
+                              vp_definition_check check, void *context, struct vp_error *err);
+
+/* The definition, INACTIVE|SECURE; NULL: *err, VP_GONE where there is none.
+ * The caller frees. */
+char *vp_definition_read(virDomainPtr domain, struct vp_error *err);
+
+#endif
