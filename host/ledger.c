@@ -130,6 +130,21 @@ static int start_transaction(struct vp_ledger *ledger, struct vp_error *err)
     return -1;
 }
 
+/* On a read-only file system SQLite opens for reading only, and stays so. */
+static int attach_to_write(struct vp_ledger *ledger, struct vp_error *err)
+{
+    bool current = vp_ledger_is_current(ledger) && sqlite3_db_readonly(ledger->db, "main") == 0;
+
+    if (!current && vp_ledger_attach(ledger, err) < 0)
+        return -1;
+    if (sqlite3_db_readonly(ledger->db, "main") != 0)
+        return vp_fail(err, VP_HOST,
+                       "ledger %s cannot be written: it or its file system is"
+                       " read-only",
+                       ledger->path[VP_FILE_DB]);
+    return 0;
+}
+
 int vp_ledger_begin(struct vp_ledger *ledger, struct vp_error *err)
 {
     if (ledger->in_transaction)
@@ -139,7 +154,7 @@ int vp_ledger_begin(struct vp_ledger *ledger, struct vp_error *err)
         return -1;
     for (int i = 0; i < 2; i++) {
         drop_damaged(ledger);
-        if (!vp_ledger_is_current(ledger) && vp_ledger_attach(ledger, err) < 0)
+        if (attach_to_write(ledger, err) < 0)
             break;
         if (start_transaction(ledger, err) == 0)
             return 0;
@@ -172,8 +187,7 @@ int vp_ledger_commit(struct vp_ledger *ledger, struct vp_error *err)
     int result = -1;
 
     if (!ledger->in_transaction)
-        return vp_fail(err, VP_HOST, "ledger %s: no transaction is open",
-                       ledger->path[VP_FILE_DB]);
+        return vp_fail(err, VP_HOST, "ledger %s: no transaction is open", ledger->path[VP_FILE_DB]);
     vp_sql_reset_all(ledger);
     if (ledger->damaged)
         vp_fail(err, VP_HOST, "ledger %s is damaged: nothing was written",

@@ -23,20 +23,20 @@ const char *vp_guest_state_word(enum vp_guest_state state);
 struct vp_guest_row {
     char uuid[VP_UUID_TEXT];
     char name[128];
-    pid_t pid;              /* QEMU's main process, 0 before started */
-    uint64_t pid_start;     /* vp_process_start */
+    pid_t pid;          /* QEMU's main process, 0 before started */
+    uint64_t pid_start; /* vp_process_start */
     enum vp_guest_state state;
-    char operation[16];     /* of a lease: "prepare", "migrate", "restore", "stopped"; "" else */
-    pid_t daemon_pid;       /* the libvirt daemon that asked, and its start */
+    char operation[16]; /* of a lease: "prepare", "migrate", "restore", "stopped"; "" else */
+    pid_t daemon_pid;   /* the libvirt daemon that asked, and its start */
     uint64_t daemon_start;
-    int64_t since_ms;       /* in this state; milliseconds since 1970 */
-    int64_t held_until_ms;  /* a lease that ends by time (stopped, migrate, restore); 0: none */
-    int64_t hold_until_ms;  /* `virtpin hold`: drift is left alone until then; 0: none */
-    uint64_t gen;           /* set by vp_ledger_put: the ledger's gen of that decision */
-    struct vp_plan *plan;   /* owned; its exclusive CPUs are the cpu rows, none in audit */
-    char *pending;          /* a sentence: what waits for the next start; NULL: nothing. owned */
-    char *unplaced;         /* why the guest has no place under its policy; NULL: it has. owned */
-    char *would;            /* audit: the plan that enforce would have made, as text; owned */
+    int64_t since_ms;      /* in this state; milliseconds since 1970 */
+    int64_t held_until_ms; /* a lease that ends by time (stopped, migrate, restore); 0: none */
+    int64_t hold_until_ms; /* `virtpin hold`: drift is left alone until then; 0: none */
+    uint64_t gen;          /* set by vp_ledger_put: the ledger's gen of that decision */
+    struct vp_plan *plan;  /* owned; its exclusive CPUs are the cpu rows, none in audit */
+    char *pending;         /* a sentence: what waits for the next start; NULL: nothing. owned */
+    char *unplaced;        /* why the guest has no place under its policy; NULL: it has. owned */
+    char *would;           /* audit: the plan that enforce would have made, as text; owned */
 };
 void vp_guest_row_clear(struct vp_guest_row *row);
 
@@ -126,7 +126,8 @@ int vp_ledger_drift_list(struct vp_ledger *ledger, int64_t since_ms, int64_t aft
                          struct vp_drift_record **records, size_t *count, struct vp_error *err);
 
 /* Small facts by key ("enforcer.pid" ...). get: 1 found (the caller frees
- * *value), 0 not, -1. set (NULL: forgets the key) opens a transaction of its own when none is open. */
+ * *value), 0 not, -1. set (NULL: forgets the key) opens a transaction of its own when none is open.
+ */
 int vp_ledger_meta_get(struct vp_ledger *ledger, const char *key, char **value,
                        struct vp_error *err);
 int vp_ledger_meta_set(struct vp_ledger *ledger, const char *key, const char *value,

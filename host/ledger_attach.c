@@ -16,7 +16,7 @@ enum look {
     LOOK_GOOD,
     LOOK_MISSING,
     LOOK_DAMAGED,
-    LOOK_CHANGED,  /* another file came to the path meanwhile: look again */
+    LOOK_CHANGED, /* another file came to the path meanwhile: look again */
     LOOK_NEEDS_LOCK,
     LOOK_FAILED,
 };
@@ -185,8 +185,7 @@ static bool same_files(struct vp_ledger *ledger, const struct vp_file_id before[
         ledger->id[i] = vp_ledger_id(ledger, (enum vp_ledger_file)i);
         if (!ledger->id[i].there)
             return false;
-        if ((before[i].there || i == VP_FILE_DB) &&
-            !vp_ledger_same_id(&before[i], &ledger->id[i]))
+        if ((before[i].there || i == VP_FILE_DB) && !vp_ledger_same_id(&before[i], &ledger->id[i]))
             return false;
     }
     return true;
@@ -204,8 +203,7 @@ static enum look look_at_path(struct vp_ledger *ledger, struct vp_file_id id[3],
         return LOOK_FAILED;
     }
     if (!S_ISREG(st.st_mode)) {
-        vp_fail(err, VP_HOST, "ledger %s is damaged: not a regular file",
-                ledger->path[VP_FILE_DB]);
+        vp_fail(err, VP_HOST, "ledger %s is damaged: not a regular file", ledger->path[VP_FILE_DB]);
         return LOOK_DAMAGED;
     }
     for (int i = VP_FILE_DB; i <= VP_FILE_SHM; i++)

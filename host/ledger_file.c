@@ -146,7 +146,8 @@ uint64_t vp_ledger_witness(const struct vp_ledger *ledger)
 void vp_ledger_witness_set(const struct vp_ledger *ledger, uint64_t serial)
 {
     char text[32];
-    int length = snprintf(text, sizeof(text), "%0*llu\n", WITNESS_DIGITS, (unsigned long long)serial);
+    int length =
+        snprintf(text, sizeof(text), "%0*llu\n", WITNESS_DIGITS, (unsigned long long)serial);
 
     /* A witness that could not be written is an older one: it proves less, but
      * nothing that is wrong. */
@@ -249,8 +250,7 @@ static int write_schema(struct vp_ledger *ledger, sqlite3 *db, struct vp_error *
     int rc;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    text = sqlite3_mprintf(schema, VP_LEDGER_APPLICATION,
-                           VP_LEDGER_MAJOR * 1000 + VP_LEDGER_MINOR,
+    text = sqlite3_mprintf(schema, VP_LEDGER_APPLICATION, VP_LEDGER_MAJOR * 1000 + VP_LEDGER_MINOR,
                            (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000,
                            (unsigned long long)vp_ledger_witness(ledger) + 1);
     if (!text)

@@ -166,8 +166,7 @@ int vp_ledger_guest(struct vp_ledger *ledger, const char *uuid, struct vp_guest_
 static int needs_transaction(const struct vp_ledger *ledger, const char *uuid, struct vp_error *err)
 {
     if (!ledger->in_transaction)
-        return vp_fail(err, VP_HOST, "ledger %s: no transaction is open",
-                       ledger->path[VP_FILE_DB]);
+        return vp_fail(err, VP_HOST, "ledger %s: no transaction is open", ledger->path[VP_FILE_DB]);
     if (strlen(uuid) != VP_UUID_TEXT - 1)
         return vp_fail(err, VP_INPUT, "'%s' is not a uuid of %d characters", uuid,
                        VP_UUID_TEXT - 1);

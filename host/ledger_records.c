@@ -259,8 +259,8 @@ static int read_texts(sqlite3_stmt *from, struct vp_drift_record *record)
 
 /* A word that this version does not know is a later minor's: such a record is
  * left out (0); 1 read, -1 after vp_fail. */
-static int read_record(struct vp_ledger *ledger, sqlite3_stmt *from,
-                       struct vp_drift_record *record, struct vp_error *err)
+static int read_record(struct vp_ledger *ledger, sqlite3_stmt *from, struct vp_drift_record *record,
+                       struct vp_error *err)
 {
     memset(record, 0, sizeof(*record));
     if (read_words(from, record) < 0)

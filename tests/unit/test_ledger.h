@@ -178,8 +178,7 @@ static inline void check_consistent(struct vp_ledger *ledger, size_t guests)
         vp_cpuset_or(&seen, &cpus);
         total += vp_cpuset_count(&cpus);
         char condition[128];
-        snprintf(condition, sizeof(condition), "uuid = '%s' AND use <> 'fixed'",
-                 rows.item[i].uuid);
+        snprintf(condition, sizeof(condition), "uuid = '%s' AND use <> 'fixed'", rows.item[i].uuid);
         ck_assert_int_eq(cpu_count_of(condition), (int)vp_cpuset_count(&cpus));
     }
     ck_assert_int_eq(cpu_count_of("use <> 'fixed'"), (int)total);

@@ -39,9 +39,9 @@ static void dump_table(sqlite3 *db, const char *select, FILE *out)
 static char *dump(void)
 {
     static const char *const table[] = {
-        "SELECT * FROM guest ORDER BY uuid",   "SELECT * FROM cpu ORDER BY cpu",
-        "SELECT * FROM request ORDER BY id",   "SELECT * FROM drift ORDER BY id",
-        "SELECT * FROM meta ORDER BY key",     "PRAGMA integrity_check",
+        "SELECT * FROM guest ORDER BY uuid", "SELECT * FROM cpu ORDER BY cpu",
+        "SELECT * FROM request ORDER BY id", "SELECT * FROM drift ORDER BY id",
+        "SELECT * FROM meta ORDER BY key",   "PRAGMA integrity_check",
     };
     bool rebuilt = true;
     struct vp_ledger *ledger = open_ledger(&rebuilt);
