@@ -125,16 +125,18 @@ int vp_pin_read(const struct vp_pin_eye *eye, struct vp_seen *seen)
     if (result < 0 || !seen->has_cpuset)
         return result;
     result = vp_cpus_at_read(AT_FDCWD, seen->group, VP_CPUSET_FILE, &seen->cpuset);
-    /* v2's root group has no such file; only a thread that was moved is there. */
-    if (result == -ENOENT && seen->astray) {
-        seen->cpuset = (struct vp_cpuset){0};
-        result = 0;
-    }
     /* The mask lies in the effective set and that in the file's: where the
      * outer two are equal, so is the third, and its read can be saved. */
     if (result == 0 && vp_cpuset_equal(&seen->affinity, &seen->cpuset))
         seen->effective = seen->cpuset;
     else if (result == 0)
         result = vp_cpus_at_effective(eye->cgroups, AT_FDCWD, seen->group, &seen->effective);
+    /* A thread that was moved may be where v2 has no such files: its root
+     * group, or one without the controller. */
+    if (result == -ENOENT && seen->astray) {
+        seen->cpuset = (struct vp_cpuset){0};
+        seen->effective = seen->affinity;
+        result = 0;
+    }
     return result == -ENOENT || result == -ENODEV ? -ESRCH : result;
 }
