@@ -10,15 +10,10 @@
 
 /* From a draft to a policy set: bases resolved, values read, text printed. */
 
-enum { DEPTH_MAX = 8 };
-
 struct build {
     struct vp_draft *draft;
     struct vp_findings *findings;
-    struct draft_section **named; /* policies without duplicates, by name */
-    size_t count;
-    const struct vp_key_row *base_row;
-    ptrdiff_t base_slot;
+    struct draft_names names;
     struct vp_policy built_in; /* nothing of it is allocated */
     struct vp_policy_set *set;
     struct vp_text text, value;
@@ -60,135 +55,7 @@ static void report_value(struct build *build, const struct draft_section *sectio
                      row->name, value->text, legal, fault->why[0] != '\0' ? "; " : "", fault->why);
 }
 
-/* ---- bases ---- */
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp((*(struct draft_section *const *)a)->name,
-                  (*(struct draft_section *const *)b)->name);
-}
-
-static struct draft_section *find_named(const struct build *build, const char *name)
-{
-    struct draft_section key = {.name = (char *)name}, *wanted = &key, **found;
-
-    found = bsearch(&wanted, build->named, build->count, sizeof(wanted), by_name);
-    return found ? *found : NULL;
-}
-
-static void report_twice(struct build *build, struct draft_section *section,
-                         const struct draft_section *first)
-{
-    struct vp_finding at = {.grade = VP_ERROR,
-                            .file = (char *)section->file,
-                            .line = section->line,
-                            .policy = section->name};
-
-    section->duplicate = true;
-    draft_report(build->draft, build->findings, &at, "policy %s stands here and at %s:%d",
-                 section->name, draft_base_name(first->file), first->line);
-}
-
-/* qsort may swap equals, so which one is the duplicate goes by their order in
- * the draft: sorted pointers of one name are compared by place. */
-static int by_name_then_place(const void *a, const void *b)
-{
-    const struct draft_section *left = *(struct draft_section *const *)a;
-    const struct draft_section *right = *(struct draft_section *const *)b;
-    int order = strcmp(left->name, right->name);
-
-    if (order != 0)
-        return order;
-    order = strcmp(left->file, right->file);
-    return order != 0 ? order : left->line - right->line;
-}
-
-static bool collect_policies(struct build *build)
-{
-    struct vp_draft *draft = build->draft;
-    size_t kept = 0;
-
-    build->named = calloc(draft->count + 1, sizeof(struct draft_section *));
-    if (!build->named)
-        return false;
-    for (size_t i = 0; i < draft->count; i++)
-        if (draft->section[i]->kind == DRAFT_POLICY)
-            build->named[build->count++] = draft->section[i];
-    qsort(build->named, build->count, sizeof(struct draft_section *), by_name_then_place);
-    for (size_t i = 0; i < build->count; i++) {
-        struct draft_section *section = build->named[i];
-
-        if (kept > 0 && strcmp(build->named[kept - 1]->name, section->name) == 0)
-            report_twice(build, section, build->named[kept - 1]);
-        else
-            build->named[kept++] = section;
-    }
-    build->count = kept;
-    return true;
-}
-
-static void report_base(struct build *build, struct draft_section *section, const char *why)
-{
-    const struct draft_value *value = section->own[build->base_slot];
-    struct vp_finding at = {.grade = VP_ERROR,
-                            .file = (char *)value->file,
-                            .line = value->line,
-                            .policy = section->name,
-                            .key = (char *)"base",
-                            .found = value->text};
-
-    draft_report(build->draft, build->findings, &at, "base: found \"%.60s\", %s", value->text, why);
-}
-
-static void link_base(struct build *build, struct draft_section *section)
-{
-    const struct draft_value *value = section->own[build->base_slot];
-
-    if (!value)
-        return;
-    section->base = find_named(build, value->text);
-    if (section->base) {
-        section->base->used_as_base = true;
-        return;
-    }
-    section->unsound = true;
-    report_base(build, section, "no policy has that name");
-}
-
-/* A circle that the policy itself is not on, or a long one, only shows as a
- * chain without an end. */
-static void check_depth(struct build *build, struct draft_section *section)
-{
-    unsigned depth = 0;
-
-    for (struct draft_section *up = section->base; up && depth < 64; up = up->base) {
-        depth++;
-        if (up == section) {
-            section->unsound = true;
-            report_base(build, section, "the bases run in a circle");
-            return;
-        }
-    }
-    if (depth <= DEPTH_MAX)
-        return;
-    section->unsound = true;
-    report_base(build, section,
-                depth < 64 ? "the chain of bases is deeper than 8"
-                           : "the bases run in a circle or are far too deep");
-}
-
-/* Afterwards no chain is endless, so that the rest can be checked all the
- * same and all errors be shown at once. */
-static void resolve_bases(struct build *build)
-{
-    for (size_t i = 0; i < build->count; i++)
-        link_base(build, build->named[i]);
-    for (size_t i = 0; i < build->count; i++)
-        check_depth(build, build->named[i]);
-    for (size_t i = 0; i < build->count; i++)
-        if (build->named[i]->unsound)
-            build->named[i]->base = NULL;
-}
+/* ---- policies ---- */
 
 static bool is_sound(const struct draft_section *section)
 {
@@ -198,8 +65,6 @@ static bool is_sound(const struct draft_section *section)
     return true;
 }
 
-/* ---- policies ---- */
-
 /* A list may hold the word `default` as a name; only what a base can give can
  * be given back. */
 static bool is_default(const struct build *build, const struct vp_key_row *row,
@@ -207,7 +72,8 @@ static bool is_default(const struct build *build, const struct vp_key_row *row,
 {
     bool restorable = !row->use->own || !row->use->item;
 
-    return restorable && section->own[build->base_slot] && strcmp(value->text, "default") == 0;
+    return restorable && section->own[build->names.base_slot] &&
+           strcmp(value->text, "default") == 0;
 }
 
 static void effective_values(const struct build *build, const struct draft_section *section,
@@ -246,7 +112,7 @@ static void print_policy(struct build *build, struct vp_policy *policy, struct d
     vp_text_puts(&build->text, policy->name);
     vp_text_puts(&build->text, "]\n");
     for (unsigned i = 0; i < build->draft->row_count[DRAFT_POLICY]; i++)
-        if (value[i] && value[i] != &built_in_value && i != (unsigned)build->base_slot)
+        if (value[i] && value[i] != &built_in_value && i != (unsigned)build->names.base_slot)
             print_key(build, &rows[i], policy, value[i]->text);
 }
 
@@ -391,24 +257,24 @@ static void read_built_in(struct build *build)
 static void build_set(struct build *build, const char *nodename)
 {
     read_built_in(build);
-    build->base_row = draft_find_row(build->draft, DRAFT_POLICY, "base");
-    build->base_slot = build->base_row - build->draft->rows[DRAFT_POLICY];
+    build->names.base_slot =
+        draft_find_row(build->draft, DRAFT_POLICY, "base") - build->draft->rows[DRAFT_POLICY];
     build->set = calloc(1, sizeof(*build->set));
-    if (!build->set || !collect_policies(build)) {
+    if (!build->set || !draft_collect_names(&build->names)) {
         build->draft->failed = true;
         return;
     }
     build_host(build, nodename);
     check_duplicates(build);
-    resolve_bases(build);
-    build->set->policy = calloc(build->count + 1, sizeof(struct vp_policy));
+    draft_resolve_bases(&build->names);
+    build->set->policy = calloc(build->names.count + 1, sizeof(struct vp_policy));
     if (!build->set->policy) {
         build->draft->failed = true;
         return;
     }
-    build->set->count = build->count;
-    for (size_t i = 0; i < build->count; i++)
-        build_policy(build, build->named[i], &build->set->policy[i]);
+    build->set->count = build->names.count;
+    for (size_t i = 0; i < build->names.count; i++)
+        build_policy(build, build->names.item[i], &build->set->policy[i]);
 }
 
 /* Hands text and file names to the set. */
@@ -432,7 +298,8 @@ static void seal(struct build *build)
 int vp_draft_finish(struct vp_draft *draft, const char *nodename, struct vp_policy_set **set,
                     struct vp_findings *findings)
 {
-    struct build build = {.draft = draft, .findings = findings};
+    struct build build = {
+        .draft = draft, .findings = findings, .names = {.draft = draft, .findings = findings}};
 
     *set = NULL;
     build_set(&build, nodename);
@@ -447,6 +314,6 @@ int vp_draft_finish(struct vp_draft *draft, const char *nodename, struct vp_poli
     vp_policy_set_free(build.set);
     vp_text_free(&build.text);
     vp_text_free(&build.value);
-    free(build.named);
+    free(build.names.item);
     return *set ? 0 : -1;
 }

@@ -62,6 +62,23 @@ void draft_report(struct vp_draft *draft, struct vp_findings *findings, const st
 /* The file's name without its directories, as findings show it. */
 const char *draft_base_name(const char *file);
 
+/* The draft's policies by name (policybases.c). */
+struct draft_names {
+    struct vp_draft *draft;
+    struct vp_findings *findings;
+    struct draft_section **item; /* without duplicates; owned */
+    size_t count;
+    ptrdiff_t base_slot; /* of the key `base` in a section's values */
+};
+
+/* Fills item and count; a name that stands twice is reported, its second
+ * section marked. False without memory. */
+bool draft_collect_names(struct draft_names *names);
+
+/* Links every section to its base. What is wrong is reported and its link cut,
+ * so that no chain is endless and the rest can be checked all the same. */
+void draft_resolve_bases(struct draft_names *names);
+
 /* Checks a finished policy against itself (policycheck.c). */
 void draft_check_policy(struct vp_draft *draft, const struct draft_section *section,
                         const struct vp_policy *policy, struct vp_findings *findings);

@@ -29,7 +29,10 @@ int vp_conf_load(const struct vp_conf_where *where, struct vp_policy_set **set,
 /* As vp_conf_load, and writes the good set to RUN-DIR/policy.good (write,
  * rename) when it changed; when the files are broken takes the set from
  * there instead, sets *stale and leaves the errors in findings. Fails only
- * when there is no good set either. */
+ * when there is no good set either. Its policies then have no base, and file
+ * and line are those of policy.good. Ties of priority are not looked for. A
+ * set that cannot be kept is a warning. RUN-DIR is made (0700) if only its
+ * last part is missing. */
 int vp_conf_in_force(const struct vp_conf_where *where, struct vp_policy_set **set, bool *stale,
                      struct vp_findings *findings, struct vp_error *err);
 

@@ -26,7 +26,6 @@ struct reader {
     int line;
     enum above above;  /* what an indented line would continue */
     bool continuation; /* the line that inih has now is one */
-    bool full;         /* inih's buffer was too small for a line we allow */
     /* the key that further lines may continue */
     char *key;
     char *value;
