@@ -16,8 +16,8 @@ vp_rewrite_test vp_rewrite_is_auto_memory; /* numatune's <memory placement='auto
  * there were any. */
 bool vp_rewrite_remove(xmlNode *parent, vp_rewrite_test *is);
 
-/* Removes the pins from every <cputune>; one that is left empty goes too, but
- * for the first where `keep`. *changed is set to true if there were any. */
-void vp_rewrite_remove_pins(xmlNode *root, bool keep, bool *changed);
+/* The same for every child of <domain> that is called `part`; one that is left
+ * empty goes too, but for the first where `keep`. */
+bool vp_rewrite_remove_all(xmlNode *root, const char *part, vp_rewrite_test *is, bool keep);
 
 #endif

@@ -49,6 +49,23 @@ bool vp_rewrite_remove(xmlNode *parent, vp_rewrite_test *is)
     return any;
 }
 
+bool vp_rewrite_remove_all(xmlNode *root, const char *part, vp_rewrite_test *is, bool keep)
+{
+    xmlNode *next;
+    bool any = false;
+
+    for (xmlNode *parent = vp_xml_child(root, part); parent; parent = next) {
+        next = vp_xml_again(parent);
+        if (vp_rewrite_remove(parent, is)) {
+            any = true;
+            if (!keep)
+                vp_tree_remove_empty(parent);
+        }
+        keep = false;
+    }
+    return any;
+}
+
 /* ---- comparing ---- */
 
 static bool is_libvirts(const struct vp_pin *pin)
@@ -81,9 +98,13 @@ static bool same_pins(const struct vp_pin **wanted, size_t count, const struct v
 
 static bool has_auto_memory(const xmlNode *root)
 {
-    const xmlNode *memory = vp_xml_child(vp_xml_child(root, "numatune"), "memory");
+    const xmlNode *numatune = vp_xml_child(root, "numatune");
 
-    return memory && vp_rewrite_is_auto_memory(memory);
+    for (; numatune; numatune = vp_xml_again(numatune))
+        for (const xmlNode *child = numatune->children; child; child = child->next)
+            if (vp_rewrite_is_auto_memory(child))
+                return true;
+    return false;
 }
 
 static bool has_other_place(const xmlNode *root, const struct vp_domain *domain)
@@ -139,26 +160,10 @@ static int write_pins(xmlNode *root, const struct vp_pin **pins, size_t count,
     return 0;
 }
 
-void vp_rewrite_remove_pins(xmlNode *root, bool keep, bool *changed)
-{
-    xmlNode *next;
-
-    for (xmlNode *cputune = vp_xml_child(root, "cputune"); cputune; cputune = next) {
-        next = vp_xml_again(cputune);
-        if (vp_rewrite_remove(cputune, vp_rewrite_is_pin)) {
-            *changed = true;
-            if (!keep)
-                vp_tree_remove_empty(cputune);
-        }
-        keep = false;
-    }
-}
-
 /* <vcpu cpuset=> and numad's placement would stand against the pins. */
 static int remove_other_place(xmlNode *root, bool *changed, struct vp_error *err)
 {
     xmlNode *vcpu = vp_xml_child(root, "vcpu");
-    xmlNode *numatune = vp_xml_child(root, "numatune");
     const char *placement = vp_xml_attr(vcpu, "placement");
 
     if (vcpu && vp_tree_set(vcpu, "cpuset", NULL, changed, err) < 0)
@@ -166,10 +171,8 @@ static int remove_other_place(xmlNode *root, bool *changed, struct vp_error *err
     if (placement && strcmp(placement, "auto") == 0 &&
         vp_tree_set(vcpu, "placement", "static", changed, err) < 0)
         return -1;
-    if (numatune && vp_rewrite_remove(numatune, vp_rewrite_is_auto_memory)) {
+    if (vp_rewrite_remove_all(root, "numatune", vp_rewrite_is_auto_memory, false))
         *changed = true;
-        vp_tree_remove_empty(numatune);
-    }
     return 0;
 }
 
@@ -217,16 +220,6 @@ static int write_mark(xmlNode *root, const char *policy, struct vp_error *err)
     return vp_tree_set(mark, "policy", policy, &changed, err);
 }
 
-static bool remove_mark(xmlNode *root)
-{
-    xmlNode *metadata = vp_xml_child(root, "metadata");
-
-    if (!metadata || !vp_rewrite_remove(metadata, vp_rewrite_is_mark))
-        return false;
-    vp_tree_remove_empty(metadata);
-    return true;
-}
-
 static int check_pins(const struct vp_pin **pins, size_t count, struct vp_error *err)
 {
     for (size_t i = 0; i < count; i++) {
@@ -264,7 +257,7 @@ int vp_rewrite_pins(xmlNode *root, const struct vp_pins *pins, const char *polic
         return 0;
     *changed = true;
     if (!same)
-        vp_rewrite_remove_pins(root, count > 0, changed);
+        vp_rewrite_remove_all(root, "cputune", vp_rewrite_is_pin, count > 0);
     if ((!same && write_pins(root, wanted, count, err) < 0) ||
         (!marked && write_mark(root, policy, err) < 0))
         return -1;
@@ -277,9 +270,9 @@ int vp_rewrite_strip(xmlNode *root, bool *changed, struct vp_error *err)
     if (!root || !vp_xml_is(root, "domain"))
         return vp_fail(err, VP_INPUT, "found <%.40s> as the outermost element, legal is <domain>",
                        root ? (const char *)root->name : "");
-    if (!remove_mark(root))
+    if (!vp_rewrite_remove_all(root, "metadata", vp_rewrite_is_mark, false))
         return 0;
     *changed = true;
-    vp_rewrite_remove_pins(root, false, changed);
+    vp_rewrite_remove_all(root, "cputune", vp_rewrite_is_pin, false);
     return 0;
 }

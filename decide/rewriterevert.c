@@ -39,10 +39,10 @@ static bool same_children(const xmlNode *a, const xmlNode *b, vp_rewrite_test *i
     return !left && !right;
 }
 
-/* The next node that is more than white space: comments count, too. */
+/* The next node that is not text: comments count, too. */
 static xmlNode *next_solid(xmlNode *node)
 {
-    while (node && xmlIsBlankNode(node))
+    while (node && xmlNodeIsText(node))
         node = node->next;
     return node;
 }
@@ -159,7 +159,7 @@ static int revert_threads(xmlNode *root, const xmlNode *original, bool *changed,
     if (same_pins(root, original))
         return 0;
     *changed = true;
-    vp_rewrite_remove_pins(root, before != NULL, changed);
+    vp_rewrite_remove_all(root, "cputune", vp_rewrite_is_pin, before != NULL);
     for (; before; before = vp_xml_again(before)) {
         xmlNode *cputune;
 

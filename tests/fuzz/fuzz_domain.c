@@ -87,6 +87,17 @@ static void must_equal(xmlDoc *a, xmlDoc *b, int facets, const char *what)
     xmlFree(right);
 }
 
+/* Text among the elements, which no domain has: a rewrite joins or parts it,
+ * and the places of its neighbours cannot be told any more. */
+static bool has_mixed(const xmlNode *root)
+{
+    for (const xmlNode *part = root->children; part; part = part->next)
+        for (const xmlNode *child = part->children; child; child = child->next)
+            if (xmlNodeIsText(child) && !check_blank(child) && (child->next || child->prev))
+                return true;
+    return false;
+}
+
 static void try_rewrite(const char *text, size_t size, unsigned turn, unsigned vcpus)
 {
     static const enum vp_facet all[] = {VP_FACET_CPU, VP_FACET_TOPOLOGY, VP_FACET_PINS};
@@ -110,7 +121,8 @@ static void try_rewrite(const char *text, size_t size, unsigned turn, unsigned v
     must(vp_rewrite_revert(xmlDocGetRootElement(again), xmlDocGetRootElement(before), all, 3,
                            &changed, NULL) == 0,
          "reverted");
-    must_equal(before, again, CHECK_PINS, "as before but for pins");
+    if (!has_mixed(xmlDocGetRootElement(before)))
+        must_equal(before, again, CHECK_PINS, "as before but for pins");
     must(vp_rewrite_strip(xmlDocGetRootElement(doc), &changed, NULL) == 0, "stripped");
 }
 
