@@ -168,6 +168,7 @@ int vp_ledger_begin(struct vp_ledger *ledger, struct vp_error *err)
 /* The serial rises with every transaction that changed something. */
 static int raise_serial(struct vp_ledger *ledger, bool *raised, struct vp_error *err)
 {
+    uint64_t next = ledger->serial + 1;
     sqlite3_stmt *statement;
 
     *raised = sqlite3_total_changes(ledger->db) != ledger->changes_before;
@@ -177,7 +178,7 @@ static int raise_serial(struct vp_ledger *ledger, bool *raised, struct vp_error 
     if (!statement)
         return -1;
     vp_sql_bind_text(statement, 1, "serial");
-    sqlite3_bind_int64(statement, 2, (sqlite3_int64)(ledger->serial + 1));
+    sqlite3_bind_int64(statement, 2, (sqlite3_int64)next);
     return vp_sql_run(ledger, VP_SQL_META_SET, err);
 }
 
