@@ -269,12 +269,47 @@ static bool widen_root(struct run *run)
 
 /* ---- the whole ---- */
 
+/* A thread that is not there is not for us to say: the caller may have asked
+ * for some of a guest's threads only. */
+static void drop_missing(struct vp_diffs *diffs)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < diffs->count; i++) {
+        if (diffs->item[i].kind == VP_DRIFT_MISSING)
+            continue;
+        if (kept != i)
+            diffs->item[kept] = diffs->item[i];
+        kept++;
+    }
+    diffs->count = kept;
+}
+
 static int compare(struct run *run)
 {
-    vp_diffs_clear(&run->report->left);
-    if (run->count == 0) /* the guest has ended, or nothing is wanted of it */
-        return 0;
-    return vp_drift_compare(run->pins, run->seen, run->count, run->online, &run->report->left);
+    struct vp_diffs *left = &run->report->left;
+
+    vp_diffs_clear(left);
+    if (vp_drift_compare(run->pins, run->seen, run->count, run->online, left) < 0)
+        return -1;
+    drop_missing(left);
+    return 0;
+}
+
+/* What differs although the kernel refused nothing: a group above narrows, or
+ * the thread is elsewhere. */
+static void tell_left(struct run *run)
+{
+    const struct vp_diff *diff = run->report->left.item;
+    char wanted[128], found[128];
+
+    if (run->report->left.count == 0)
+        return;
+    vp_cpuset_print(&diff->wanted, wanted, sizeof(wanted));
+    vp_cpuset_print(&diff->found, found, sizeof(found));
+    vp_fail(refusal(run), VP_HOST, "%s %u (thread %d) still differs: %s, wanted %s, found %s%s%s",
+            vp_role_word(diff->role), diff->index, (int)diff->tid, vp_drift_kind_word(diff->kind),
+            wanted, found, diff->where[0] ? " in " : "", diff->where);
 }
 
 static int put_in_force(struct run *run, struct vp_error *err)
@@ -337,6 +372,8 @@ int vp_pin_apply(const struct vp_cgroups *cgroups, const struct vp_threads *thre
             run.root_fd = open(run.eye.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
         find_threads(&run, threads);
         result = put_in_force(&run, err);
+        if (result == 0)
+            tell_left(&run);
         if (run.root_fd >= 0)
             close(run.root_fd);
         vp_pin_eye_close(&run.eye);

@@ -32,10 +32,10 @@ struct vp_pin_report {
  * its threads. Threads that end meanwhile are counted in gone, no error. What
  * the kernel refuses stands in report->left and, the first of it, in *err
  * (returns 0 all the same: the rest was done; err->code is VP_OK if nothing
- * was refused). If the guest's own directory, the groups' parent, keeps a pin
- * out, it is widened as far as the group above it allows. -1 only without memory.
- * Without a cpuset controller (guest_root ""): affinity only.
- * Never moves a thread between groups, never writes cpuset.mems. */
+ * was refused and nothing is left). `threads` may be some of a guest's only. If the guest's own
+ * directory, the groups' parent, keeps a pin out, it is widened as far as the group above it
+ * allows. -1 only without memory. Without a cpuset controller (guest_root ""): affinity only. Never
+ * moves a thread between groups, never writes cpuset.mems. */
 int vp_pin_apply(const struct vp_cgroups *cgroups, const struct vp_threads *threads,
                  const char *guest_root, const struct vp_pins *pins, const struct vp_cpuset *online,
                  bool always, struct vp_pin_report *report, struct vp_error *err);

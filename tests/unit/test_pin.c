@@ -252,6 +252,7 @@ START_TEST(thread_moved_away)
     apply(false);
     file_has("vcpu0", &high); /* where it should be is right again */
     ck_assert_uint_eq(report.left.count, 1);
+    ck_assert_msg(strstr(err.text, "still differs: partition"), "%s", err.text);
     ck_assert_int_eq(report.left.item[0].kind, VP_DRIFT_PARTITION);
     ck_assert_int_eq(report.left.item[0].tid, guest.tid[0]);
     ck_assert_str_eq(report.left.item[0].where, guest.base);
@@ -336,6 +337,27 @@ START_TEST(threads_that_end)
 }
 END_TEST
 
+/* One thread of a guest: the others are neither touched nor missed. */
+START_TEST(some_threads)
+{
+    struct vp_threads one;
+
+    if (!begin("some_threads"))
+        return;
+    want_usual();
+    one = (struct vp_threads){.pid = guest.pid, .item = &threads.item[1], .count = 1};
+    ck_assert_int_eq(
+        vp_pin_apply(&guest.cgroups, &one, guest.root, &pins, &all, false, &report, &err), 0);
+    ck_assert_int_eq(err.code, VP_OK);
+    ck_assert_uint_eq(report.left.count, 0);
+    ck_assert_uint_eq(report.cpusets_written, 1);
+    ck_assert_uint_eq(report.affinities_set, 1);
+    has(guest.tid[0], &high);
+    has(guest.pid, &all);
+    end();
+}
+END_TEST
+
 START_TEST(offline_cpus)
 {
     struct vp_cpuset wanted;
@@ -404,6 +426,7 @@ int main(void)
     tcase_add_test(tcase, guest_directory_too_narrow);
     tcase_add_test(tcase, ancestor_too_narrow);
     tcase_add_test(tcase, threads_that_end);
+    tcase_add_test(tcase, some_threads);
     tcase_add_test(tcase, offline_cpus);
     tcase_add_test(tcase, affinity_only);
     tcase_set_timeout(tcase, 20);
