@@ -45,7 +45,7 @@ static void watch_dir(struct vp_enforcer *enforcer, const char *dir)
      * is watched keeps its number; a new number is a directory made since. */
     int wd = inotify_add_watch(enforcer->conf_fd, dir, WATCHED);
 
-    if (wd > enforcer->conf_wd && enforcer->reload)
+    if (wd > enforcer->conf_wd && enforcer->conf_wd > 0)
         vp_reload_soon(enforcer);
     if (wd > enforcer->conf_wd)
         enforcer->conf_wd = wd;
@@ -117,6 +117,7 @@ int vp_confwatch_start(struct vp_enforcer *enforcer, struct vp_error *err)
     if (enforcer->conf_fd < 0)
         return vp_fail_errno(err, VP_HOST, errno, "inotify");
     vp_confwatch_check(enforcer);
+    sd_event_source_set_enabled(enforcer->reload, SD_EVENT_OFF); /* they were read just now */
     result = sd_event_add_io(enforcer->event, NULL, enforcer->conf_fd, EPOLLIN, on_conf, enforcer);
     return result < 0 ? vp_fail_errno(err, VP_HOST, -result, "the event loop") : 0;
 }

@@ -29,7 +29,7 @@ struct vp_enforcer {
 
     /* the ledger as it was read last */
     uint64_t gen;
-    uint64_t ledger_inode;
+    bool rebuilding;     /* it was made anew, and not all is adopted yet */
     bool sync_wanted;    /* something wrote to it */
     bool adopt_wanted;   /* guests are to be adopted, dead rows to be freed */
     int64_t adopt_at_us; /* the same, later; 0: not */

@@ -98,7 +98,7 @@ enum vp_verdict_of_diff vp_judge(const struct vp_watched *guest,
         return VP_DIFF_FOLLOWS;
     if (diff->kind != VP_DRIFT_CPUSET && diff->kind != VP_DRIFT_AFFINITY)
         return VP_DIFF_DRIFT;
-    if (guest->fresh || !vp_watched_knows(guest, diff->tid) ||
+    if (guest->fresh || (guest->threads.count > 0 && !vp_watched_knows(guest, diff->tid)) ||
         has_old_plan(guest, judgement, diff, seen))
         return VP_DIFF_QUIET;
     if (judgement->libvirt_repairs && has_libvirts(guest, diff, seen))

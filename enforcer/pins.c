@@ -66,11 +66,18 @@ static bool drifted(struct vp_enforcer *enforcer, struct vp_watched *guest,
         seen->asked = false;
     libvirt_did(enforcer, &by);
     vp_record_seen(guest, seen, diff, &by, guest->event_us ? guest->event_us : now_us);
-    if (seen->asked)
+    if (seen->asked) {
+        if (now_us - seen->event_us > LIBVIRT_US)
+            vp_record_state(seen, VP_DRIFT_OPEN, -1);
         return true;
+    }
     state = vp_patience_state(enforcer, guest, seen, now_us);
     seen->asked = state == VP_DRIFT_REPAIRED;
-    vp_record_state(seen, seen->asked ? VP_DRIFT_OPEN : state, -1);
+    /* Asked: the journal hears once, of the repair, or that it does not come. */
+    if (seen->asked)
+        seen->record.state = VP_DRIFT_OPEN;
+    else
+        vp_record_state(seen, state, -1);
     return seen->asked;
 }
 

@@ -146,17 +146,20 @@ static void judge(struct look *look)
             guest->setup_since_us != 0 && look->now_us - guest->setup_since_us > VP_SETUP_MAX_US,
         .now_ms = vp_now_ms(),
     };
-    bool may_write = !look->enforcer->disabled && !vp_watched_audit(guest);
+    bool audit = vp_watched_audit(guest);
 
     for (size_t i = 0; i < look->diffs.count; i++) {
-        switch (vp_judge(guest, &judgement, i)) {
+        enum vp_verdict_of_diff verdict = vp_judge(guest, &judgement, i);
+
+        /* Under audit nothing is applied, and what would be is the finding. */
+        switch (verdict == VP_DIFF_QUIET && audit ? VP_DIFF_DRIFT : verdict) {
         case VP_DIFF_WATCH:
             look->setting_up = true;
             break;
         case VP_DIFF_FOLLOWS:
             break;
         case VP_DIFF_QUIET:
-            look->repair[i] = may_write && !vp_patience_held(guest);
+            look->repair[i] = !look->enforcer->disabled && !vp_patience_held(guest);
             break;
         case VP_DIFF_LIBVIRT:
             look->follow_libvirt = true;

@@ -8,11 +8,14 @@
 #include "enforcer/reload.h"
 #include "enforcer/statuswatch.h"
 #include "enforcer/sync.h"
+#include "enforcer/trim.h"
 #include "enforcer/writes.h"
 
 /* One in so many sweeps looks at a guest in full even where nothing seems to
  * have changed. */
 #define FULL_EVERY 15
+/* By this sweep guests are adopted, definitions looked at, libvirt told. */
+#define TRIM_AT 5
 
 /* Masks are compared with the last full look's; only where one differs, a
  * thread came or went, or a difference stands, is everything read. */
@@ -43,6 +46,8 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *data)
         sweep_guest(enforcer, enforcer->guest[i], i);
     vp_enforcer_run_due(enforcer);
     vp_runfile_swept(&enforcer->run, vp_now_ms());
+    if (enforcer->sweeps == TRIM_AT)
+        vp_trim();
     sd_event_source_set_time(source, usec + enforcer->engine.set->host.sweep_ms * 1000ULL);
     sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     return 0;

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "enforcer/sync.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <syslog.h>
 
 #include "decide/cleanup.h"
@@ -18,37 +15,27 @@
 /* A prepare lease has no age limit; from this on libvirt is asked. */
 #define LEASE_ASK_MS 30000
 
-/* ---- the ledger's file ---- */
+/* ---- the ledger ---- */
 
-static uint64_t ledger_inode(const struct vp_enforcer *enforcer)
-{
-    char path[PATH_MAX];
-    struct stat st;
-
-    snprintf(path, sizeof(path), "%s/ledger.db", enforcer->engine.set->host.run_dir);
-    return stat(path, &st) < 0 ? 0 : (uint64_t)st.st_ino;
-}
-
-/* Another file at the path than the open one: deleted or replaced by hand. */
+/* The ledger notices by itself that its file was deleted, replaced or is
+ * broken, and makes a new one; then all that runs is adopted anew. */
 static int follow_ledger(struct vp_enforcer *enforcer, struct vp_error *err)
 {
     struct vp_engine *engine = &enforcer->engine;
 
-    if (engine->ledger && enforcer->ledger_inode != 0 &&
-        ledger_inode(enforcer) == enforcer->ledger_inode)
+    if (!engine->ledger && vp_engine_ledger(engine, true, err) < 0)
+        return vp_wrap(err, "the ledger");
+    vp_sync_outdated(enforcer);
+    if (!vp_ledger_rebuilt(engine->ledger)) {
+        enforcer->rebuilding = false;
         return 0;
-    if (enforcer->ledger_inode != 0 || !engine->ledger) {
-        vp_ledger_close(engine->ledger);
-        engine->ledger = NULL;
-        if (vp_engine_ledger(engine, true, err) < 0)
-            return vp_wrap(err, "the ledger");
-        vp_journal(LOG_WARNING, NULL, NULL, 0,
-                   "the ledger was taken away or replaced: made anew from what runs");
-        vp_record_forget_ids(enforcer);
-        engine->rebuilt = true;
     }
-    enforcer->ledger_inode = ledger_inode(enforcer);
-    enforcer->sync_wanted = true;
+    if (!enforcer->rebuilding) {
+        vp_journal(LOG_NOTICE, NULL, NULL, 0, "a new ledger: adopting what runs");
+        vp_record_forget_ids(enforcer);
+    }
+    enforcer->rebuilding = true;
+    enforcer->adopt_wanted = true;
     return 0;
 }
 
@@ -72,13 +59,7 @@ static int take_requests(struct vp_enforcer *enforcer, struct vp_error *err)
     VP_AUTO(free) struct vp_request *requests = NULL;
     size_t count = 0;
 
-    if (vp_ledger_begin(ledger, err) < 0)
-        return -1;
-    if (vp_ledger_take_requests(ledger, NULL, &requests, &count, err) < 0) {
-        vp_ledger_rollback(ledger);
-        return -1;
-    }
-    if (vp_ledger_commit(ledger, err) < 0)
+    if (vp_ledger_take_requests(ledger, NULL, &requests, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
         if (strcmp(requests[i].kind, "definition") == 0)
@@ -105,7 +86,7 @@ static int add_guest(struct vp_enforcer *enforcer, struct vp_guest_row *row)
     guest = vp_watched_new(row);
     if (!guest)
         return -1;
-    guest->fresh = !enforcer->first_sync || enforcer->engine.rebuilt;
+    guest->fresh = !enforcer->first_sync || enforcer->rebuilding;
     enforcer->guest[enforcer->guest_count++] = guest;
     if (enforcer->first_sync)
         vp_record_recall(enforcer, guest);
@@ -178,6 +159,21 @@ static int read_rows(struct vp_enforcer *enforcer, struct vp_error *err)
     return result;
 }
 
+/* What guests of its partition may use of the pool; all of it where that
+ * would leave nothing. */
+static void narrow_pool(struct vp_enforcer *enforcer, const struct vp_watched *guest,
+                        struct vp_cpuset *pool)
+{
+    const struct vp_domain *domain = guest->status->domain;
+    struct vp_cpuset allowed;
+
+    *pool = enforcer->pool;
+    if (vp_cgroup_partition_cpus(&enforcer->engine.cgroups, domain->partition, &allowed, NULL) ==
+            0 &&
+        vp_cpuset_meets(pool, &allowed))
+        vp_cpuset_and(pool, &allowed);
+}
+
 static int resolve_all(struct vp_enforcer *enforcer, struct vp_error *err)
 {
     int64_t now_ms = vp_now_ms();
@@ -186,9 +182,15 @@ static int resolve_all(struct vp_enforcer *enforcer, struct vp_error *err)
         return -1;
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         struct vp_watched *guest = enforcer->guest[i];
+        struct vp_error own = {0};
+        struct vp_cpuset pool;
         bool changed;
 
-        if (vp_watched_resolve(guest, &enforcer->pool, now_ms, &changed) < 0)
+        if (guest->row.state != VP_GUEST_RUNNING ||
+            vp_watched_refresh(guest, &enforcer->engine, &own) < 0)
+            continue; /* it is ending: the status directory and the sweep say so */
+        narrow_pool(enforcer, guest, &pool);
+        if (vp_watched_resolve(guest, &pool, now_ms, &changed) < 0)
             return vp_fail(err, VP_HOST, "out of memory");
         if (changed)
             vp_watched_due(guest, vp_clock_us());
@@ -226,7 +228,6 @@ static int sync_rows(struct vp_enforcer *enforcer, struct vp_error *err)
     if (resolve_all(enforcer, err) < 0)
         return -1;
     enforcer->sync_wanted = false;
-    enforcer->engine.rebuilt = false;
     return 0;
 }
 
@@ -235,8 +236,6 @@ void vp_sync(struct vp_enforcer *enforcer)
     struct vp_error err = {0};
     int result = follow_ledger(enforcer, &err);
 
-    if (enforcer->engine.rebuilt)
-        enforcer->adopt_wanted = true;
     if (result == 0 && (enforcer->sync_wanted || enforcer->adopt_wanted))
         result = sync_rows(enforcer, &err);
     if (result < 0) {

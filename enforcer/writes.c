@@ -14,6 +14,8 @@
 #include "enforcer/enforcer.h"
 #include "enforcer/patience.h"
 
+#define CPUSET_FILE "/cpuset.cpus"
+
 /* Whose write it was, for what may be done about it when. */
 enum writer { WRITER_SELF, WRITER_OURS, WRITER_LIBVIRT, WRITER_OTHER };
 
@@ -62,9 +64,16 @@ static bool in_guest(const struct vp_enforcer *enforcer, const struct vp_watched
     return same_file(where, file);
 }
 
+static bool is_cpuset_file(const char *path)
+{
+    size_t length = strlen(path), name = strlen(CPUSET_FILE);
+
+    return length > name && strcmp(path + length - name, CPUSET_FILE) == 0;
+}
+
 static bool above_guest(const struct vp_watched *guest, const char *path)
 {
-    size_t length = strlen(path) - strlen("/cpuset.cpus");
+    size_t length = strlen(path) - strlen(CPUSET_FILE);
 
     return guest->root[0] && strncmp(guest->root, path, length) == 0 &&
            (guest->root[length] == '/' || guest->root[length] == '\0');
@@ -102,7 +111,7 @@ static void take_write(struct vp_enforcer *enforcer, int fd, pid_t pid, int64_t 
     if (length <= 0)
         return;
     path[length] = '\0';
-    if (length <= 12 || strcmp(path + length - 13, "/cpuset.cpus") != 0 || fstat(fd, &file) < 0)
+    if (!is_cpuset_file(path) || fstat(fd, &file) < 0)
         return;
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         struct vp_watched *guest = enforcer->guest[i];
