@@ -296,7 +296,8 @@ static int launch(struct launch *launch, int argc, char **argv, int first)
 
 static int usage(FILE *out, int status)
 {
-    fputs("usage: virtpin-hook [--config FILE] [--topology X] NAME OPERATION SUBOPERATION EXTRA\n"
+    fputs("usage: virtpin-hook [--config FILE] [--policy-dir DIR] [--topology X]\n"
+          "                    NAME OPERATION SUBOPERATION EXTRA\n"
           "libvirt's qemu hook (see virtpin-hook(8)); the domain's XML is read from stdin.\n",
           out);
     return status;
@@ -320,7 +321,7 @@ int main(int argc, char **argv)
             return usage(stderr, 2);
         if (strcmp(argv[first], "--config") == 0)
             config = argv[first + 1];
-        else if (strcmp(argv[first], "--topology") != 0)
+        else if (strcmp(argv[first], "--topology") != 0 && strcmp(argv[first], "--policy-dir") != 0)
             return usage(stderr, 2);
         first++;
     }

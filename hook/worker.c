@@ -173,6 +173,8 @@ static int parse_arguments(int argc, char **argv, struct vp_hook *hook, struct v
             hook->daemon_pid = (pid_t)atoi(argv[first] + 9);
         else if (strcmp(argv[first], "--config") == 0 && first + 1 < argc)
             where->config = argv[++first];
+        else if (strcmp(argv[first], "--policy-dir") == 0 && first + 1 < argc)
+            where->policy_dir = argv[++first];
         else if (strcmp(argv[first], "--topology") == 0 && first + 1 < argc)
             *topology = argv[++first];
         else

@@ -19,7 +19,7 @@
 #define POLICIES 100
 
 static char dir[] = "/tmp/virtpin-bench.XXXXXX";
-static char config[128];
+static char config[128], policies[128];
 static char xml[32768];
 
 static double now_ms(void)
@@ -50,7 +50,6 @@ static FILE *create(const char *name)
 
 static void make_files(void)
 {
-    char policies[128];
     FILE *file;
 
     if (!mkdtemp(dir))
@@ -59,7 +58,8 @@ static void make_files(void)
     mkdir(policies, 0755);
     snprintf(config, sizeof(config), "%s/virtpin.conf", dir);
     file = create("virtpin.conf");
-    fprintf(file, "[host]\nrun-dir = %s/run\nstate-dir = %s/state\n", dir, dir);
+    fprintf(file, "[host]\nrun-dir = %s/run\nstate-dir = %s/state\ncgroup-dir = %s/none\n", dir,
+            dir, dir);
     fclose(file);
     for (int i = 0; i < POLICIES; i++) {
         char name[64];
