@@ -85,14 +85,20 @@ int vp_drift_compare_pins(const struct vp_pins *wanted, const struct vp_pins *li
                           const struct vp_cpuset *online, struct vp_diffs *diffs);
 
 /* ---- one difference over time (the ledger's drift row) ---- */
-enum vp_drift_state { VP_DRIFT_OPEN, VP_DRIFT_REPAIRED, VP_DRIFT_CONTESTED, VP_DRIFT_HELD, VP_DRIFT_AUDIT };
+enum vp_drift_state {
+    VP_DRIFT_OPEN,
+    VP_DRIFT_REPAIRED,
+    VP_DRIFT_CONTESTED,
+    VP_DRIFT_HELD,
+    VP_DRIFT_AUDIT
+};
 const char *vp_drift_state_word(enum vp_drift_state state);
 int vp_drift_state_parse(const char *word); /* -1 if there is none */
 
 struct vp_culprit {
     pid_t pid; /* 0: unknown */
     char comm[32];
-    long uid;  /* -1: unknown */
+    long uid; /* -1: unknown */
     char unit[128];
     char tty[32];
     bool exact; /* named by the kernel for this very write; else the likely one */
