@@ -32,7 +32,8 @@ check "the enforcer has found libvirtd again" rig_wait 20 connected
 
 check "the enforcer is killed" rig_enforcer_kill a
 check_not "status says so" rig_exec a virtpin status
-check "a thread is moved meanwhile" rig_exec a taskset -cp "${rest%%[-,]*}" "$(rig_tid a db1 vcpu 0)"
+check "a thread is moved meanwhile" rig_exec a sh -c \
+    "echo ${rest%%[-,]*} >$(rig_inner_cpuset_dir a db1 vcpu 0)/cpuset.cpus"
 check "the enforcer starts again" rig_enforcer_start a
 check "and puts it back" rig_wait 10 assert_affinity a db1 vcpu 0 "$own"
 check "with the booking that was" assert_status a cpus.dedicated "$own"

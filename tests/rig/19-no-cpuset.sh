@@ -14,6 +14,7 @@ check "its vCPU has one CPU" assert_match "affinity" '[0-9]' "$own"
 check "its emulator threads have the others" assert_mask a db1 emulator "$rest"
 check "a shared guest starts" rig_guest a web1 vcpus=1
 check "beside it" assert_mask a web1 vcpu 0 "$rest"
+rig_settle
 check "a thread is moved" rig_exec a taskset -cp "${rest%%[-,]*}" "$(rig_tid a db1 vcpu 0)"
 check "and put back" rig_wait 10 assert_mask a db1 vcpu 0 "$own"
 said() {
