@@ -52,6 +52,17 @@ static bool alike(const xmlNode *a, const xmlNode *b)
     return a->type == b->type && a->name && b->name && xmlStrEqual(a->name, b->name);
 }
 
+/* `ahead` or the one behind it, whichever is like `child`; NULL if neither is.
+ * One may be in between: what another facet has put there. */
+static xmlNode *find_alike(const xmlNode *child, xmlNode *ahead)
+{
+    xmlNode *second = ahead ? next_solid(ahead->next) : NULL;
+
+    if (ahead && alike(child, ahead))
+        return ahead;
+    return second && alike(child, second) ? second : NULL;
+}
+
 /* Copies the children of `original` for which `is` holds into `parent`, each
  * behind what stands before it there and still stands here: where nothing
  * else changed, that is its old place. */
@@ -65,10 +76,10 @@ static int copy_children(xmlNode *parent, const xmlNode *original, vp_rewrite_te
         xmlNode *copy;
 
         if (!is(child)) {
-            if (ahead && alike(child, ahead)) {
-                after = ahead;
-                ahead = next_solid(ahead->next);
-            }
+            xmlNode *found = find_alike(child, ahead);
+
+            after = found ? found : after;
+            ahead = found ? next_solid(found->next) : ahead;
             continue;
         }
         copy = xmlDocCopyNode(child, parent->doc, 1);
