@@ -67,8 +67,8 @@ bool vp_item_glob(char *item, struct vp_fault *fault)
 
     if (glob[0] == '\0')
         return fault_why(fault, "nothing follows the !");
-    if (item[0] == '#')
-        return fault_why(fault, "at a line's start the # would make it a comment, write [#]");
+    if (item[0] == '#' || item[0] == ';')
+        return fault_why(fault, "a # or ; there can start a comment, write [#] or [;]");
     if (open && (open == glob || open[-1] != '\\') && !strchr(open + 1, ']'))
         return fault_why(fault, "nothing closes the [, or a section's line is indented");
     if (glob[word] == '=' && (word == 0 || vp_key_known(glob, word)))
