@@ -89,11 +89,17 @@ static int decide_nodes(struct vp_place *place)
     enum vp_numa numa = place->request->numa;
     bool cells = place->cell_count > 1 && numa != VP_NUMA_ANY;
     int result = cells ? vp_place_apart(place) : vp_place_single(place);
+    unsigned given_up = 0;
 
-    if (result == 0 && cells && numa == VP_NUMA_FEWEST)
+    if (result == 0 && cells && numa == VP_NUMA_FEWEST) {
+        given_up++;
         result = vp_place_whole(place);
-    if (result == 0 && numa != VP_NUMA_SINGLE)
+    }
+    if (result == 0 && numa != VP_NUMA_SINGLE) {
+        given_up++;
         result = vp_place_spread(place);
+    }
+    place->cost += VP_COST_GIVEN_UP * given_up;
     return result;
 }
 

@@ -44,9 +44,11 @@ static vp_cost cost_prefer(const struct vp_place_type *type, unsigned x)
         cores = type->count;
         partial = cores - (x - preferred) / (type->free - type->first);
     }
+    if (type->cut)
+        partial = cores;
     return VP_COST(VP_COST_OUTSIDE) * (x - least(x, preferred)) +
-           (type->free < type->total ? VP_COST(VP_COST_SHARED) * cores
-                                     : VP_COST(VP_COST_BROKEN) * partial) +
+           (type->free < type->total && !type->cut ? VP_COST(VP_COST_SHARED) * cores
+                                                   : VP_COST(VP_COST_BROKEN) * partial) +
            VP_COST(VP_COST_BOOKED) * x + VP_COST(VP_COST_CORES) * cores;
 }
 

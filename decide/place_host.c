@@ -55,11 +55,16 @@ static int type_of(struct vp_place *place, struct vp_place_domain *domain,
 
     for (int i = domain->type; i >= 0; i = place->type[i].next) {
         type = &place->type[i];
-        if (type->total == core->total && type->free == core->free && type->first == core->first)
+        if (type->total == core->total && type->free == core->free &&
+            type->first == core->first && type->cut == core->cut)
             return i;
     }
     type = &place->type[place->type_count];
-    *type = (struct vp_place_type){core->total, core->free, core->first, 0, domain->type, 0, 0, 0};
+    *type = (struct vp_place_type){.total = core->total,
+                                   .free = core->free,
+                                   .first = core->first,
+                                   .cut = core->cut,
+                                   .next = domain->type};
     domain->type = (int)place->type_count;
     return (int)place->type_count++;
 }
@@ -118,6 +123,12 @@ bool vp_place_scan(struct vp_place *place)
     for (size_t i = 0; i < topology->node_count; i++)
         place->node[i] = (struct vp_place_node){.domain = -1};
     count_threads(place);
+    if (place->held_back >= 0) {
+        struct vp_place_core *core =
+            &place->core[vp_topology_pu(topology, place->held_back)->core];
+
+        core->cut = core->free + 1 == core->total;
+    }
     place->type = vp_arena_get(arena, place->core_count, sizeof(*place->type));
     place->domain = vp_arena_get(arena, place->core_count, sizeof(*place->domain));
     if (arena->failed)

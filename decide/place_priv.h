@@ -35,6 +35,8 @@ enum vp_cost_field {
     VP_COST_OUTSIDE,
     VP_COST_NODES,
 };
+/* Above all these: what cells had to give up, see decide_nodes in place.c. */
+#define VP_COST_GIVEN_UP ((vp_cost)1 << 112)
 #define VP_COST_NEVER ((vp_cost)1 << 126)
 static inline unsigned vp_cost_get(vp_cost cost, enum vp_cost_field field)
 {
@@ -56,12 +58,14 @@ struct vp_table {
 
 struct vp_place_core {
     uint16_t total, free, first; /* threads: online, usable, of these preferred */
+    bool cut;                    /* wholly free but for the CPU held back */
     int16_t type;                /* -1: of no use under this thread-policy */
     int cpu;                     /* lowest usable */
 };
 
 struct vp_place_type {
     uint16_t total, free, first;
+    bool cut;
     unsigned count; /* cores */
     int next;       /* type of the same domain, -1: the last */
     unsigned x, y;  /* the load decided on */
