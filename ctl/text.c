@@ -91,10 +91,11 @@ void vp_table_end(struct vp_table *table, unsigned indent)
         printf("%*s%s%s%s%*s%s", column == 0 ? (int)indent : 0, "", vp_colour(table->colour[i]),
                table->cell[i], table->colour[i] == VP_PLAIN ? "" : vp_colour_end(), pad, "",
                column == last ? "\n" : "");
-        free(table->cell[i]);
     }
     if (table->failed)
         fputs("virtpin: out of memory: the table is not whole\n", stderr);
+    for (size_t i = 0; i < table->count; i++) /* width() needs them until the last row */
+        free(table->cell[i]);
     free(table->cell);
     free(table->colour);
     *table = (struct vp_table){0};
