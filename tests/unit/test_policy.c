@@ -110,7 +110,18 @@ static void compare(const char *path, const char *got)
     }
     wanted = read_file(path, &size);
     ck_assert_msg(wanted != NULL, "%s is missing: write it with VIRTPIN_REGENERATE=1", path);
-    ck_assert_str_eq(got, wanted);
+    for (size_t line = 1, at = 0;; line++) {
+        size_t got_length = strcspn(got + at, "\n"), wanted_length = strcspn(wanted + at, "\n");
+
+        ck_assert_msg(got_length == wanted_length && memcmp(got + at, wanted + at, got_length) == 0,
+                      "%s:%zu: wanted \"%.*s\", got \"%.*s\"", path, line, (int)wanted_length,
+                      wanted + at, (int)got_length, got + at);
+        at += got_length;
+        if (got[at] == '\0' || wanted[at] == '\0')
+            break;
+        at++;
+    }
+    ck_assert_uint_eq(strlen(got), strlen(wanted));
     free(wanted);
 }
 
