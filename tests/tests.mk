@@ -42,7 +42,13 @@ check: all unit-programs $(BUILD)/tests/rig/logsink
 demo: all $(BUILD)/tests/rig/logsink
 	@BUILD=$(BUILD) tests/rig/demo.sh
 
-bench: all
+# Benchmarks: each tests/bench/NAME.c is a program.
+BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS_FULL)
+.PRECIOUS: $(BUILD)/tests/bench/%.o
+bench: all $(BENCH) $(BUILD)/tests/rig/logsink
 	@BUILD=$(BUILD) tests/bench/run
 
 # The unit tests under AddressSanitizer and UBSan; BUILD=build-asan also serves the rig.
