@@ -100,7 +100,7 @@ static void make_xml(void)
 }
 
 /* Ours and its children's end of the pipes are closed as libvirt closes them. */
-static int run(char *const *argv, char *text, size_t size)
+static int run(const char *const *argv, char *text, size_t size)
 {
     int in[2], out[2], status;
     size_t used = 0, sent = 0, length = strlen(xml);
@@ -116,7 +116,7 @@ static int run(char *const *argv, char *text, size_t size)
         dup2(in[0], 0);
         dup2(out[1], 1);
         dup2(out[1], 2);
-        execv(argv[0], argv);
+        execv(argv[0], (char *const *)argv);
         _exit(127);
     }
     close(in[0]);
@@ -132,7 +132,7 @@ static int run(char *const *argv, char *text, size_t size)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
-static double timed(char *const *argv)
+static double timed(const char *const *argv)
 {
     char text[4096];
     double began = now_ms(), took;
@@ -174,12 +174,12 @@ int main(int argc, char **argv)
     exec = calloc((size_t)runs, sizeof(*exec));
     make_files();
     make_xml();
-    char *prepare[] = {argv[1],      "--config", config,  "--topology", argv[3],
-                       "guest-57-x", "prepare",  "begin", "-",          NULL};
-    char *release[] = {argv[1],      "--config", config, "--topology", argv[3],
-                       "guest-57-x", "release",  "end",  "-",          NULL};
-    char *nothing[] = {argv[1], "guest-57-x", "start", "begin", "-", NULL};
-    char *parse[] = {argv[2], NULL};
+    const char *prepare[] = {argv[1], "--config", config, "--policy-dir", policies, "--topology",
+                             argv[3], "guest-57-x", "prepare", "begin", "-", NULL};
+    const char *release[] = {argv[1], "--config", config, "--policy-dir", policies, "--topology",
+                             argv[3], "guest-57-x", "release", "end", "-", NULL};
+    const char *nothing[] = {argv[1], "guest-57-x", "start", "begin", "-", NULL};
+    const char *parse[] = {argv[2], NULL};
 
     for (int i = -5; i < runs; i++) { /* the first five warm the caches */
         double a = timed(prepare), b = timed(parse), c = timed(nothing);
@@ -198,7 +198,7 @@ int main(int argc, char **argv)
     printf("  launcher alone (an operation of no interest)  %6.2f ms\n", c);
     printf("  C program that parses the XML (floor)         %6.2f ms\n", b);
     printf("  virtpin-hook                                  %6.2f ms  %.2f x floor\n", a, a / b);
-    char *cleanup[] = {"/bin/rm", "-rf", dir, NULL};
+    const char *cleanup[] = {"/bin/rm", "-rf", dir, NULL};
     char text[256];
 
     return run(cleanup, text, sizeof(text));
