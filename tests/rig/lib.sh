@@ -19,7 +19,8 @@
 # set by the EXIT trap: 0 all ok, 1 a check failed, 77 skipped.
 #
 # Variables: BUILD (build), RIG_KEEP=1 (keep the logs' directory), RIG_OVERLAY=no (do without
-# overlayfs), RIG_CACHE (where libvirt's probe of QEMU is kept, BUILD/rig), RIG_VERBOSE=1.
+# overlayfs), RIG_CACHE (where libvirt's probe of QEMU is kept, BUILD/rig), RIG_PATIENCE (1: a factor
+# for every wait, on slow machines), RIG_VERBOSE=1.
 
 set -u
 export LC_ALL=C
@@ -27,7 +28,10 @@ export LC_ALL=C
 RIG_SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${BUILD:-build}
 case $BUILD in /*) ;; *) BUILD=$RIG_SRC/$BUILD ;; esac
+RIG_PATIENCE=${RIG_PATIENCE:-1}
 RIG_CACHE=${RIG_CACHE:-$BUILD/rig}
+# What a service manager gives its services, and no more.
+RIG_ENV=(PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C)
 RIG_SCENARIO=$(basename "$0" .sh)
 RIG_DIR=
 RIG_HOSTS=()
@@ -94,7 +98,7 @@ rig_die() {
 rig_wait() {
     local seconds=$1 end out
     shift
-    end=$((${EPOCHREALTIME/./} + seconds * 1000000))
+    end=$((${EPOCHREALTIME/./} + seconds * RIG_PATIENCE * 1000000))
     until out=$("$@" 2>&1); do
         if [ "${EPOCHREALTIME/./}" -ge "$end" ]; then
             printf '%s: not within %s s: %s\n' "$*" "$seconds" "$out"
@@ -316,7 +320,7 @@ rig_up() {
 
     rig_launch "$name" "$dir" &
     echo $! >"$dir/unshare.pid"
-    end=$((SECONDS + 20))
+    end=$((SECONDS + 20 * RIG_PATIENCE))
     until [ -e "$dir/ready" ]; do
         if ! kill -0 "$(cat "$dir/unshare.pid")" 2>/dev/null || [ $SECONDS -ge $end ]; then
             rig_die "host $name did not come up: $(cat "$dir/log/host")"
@@ -340,7 +344,7 @@ rig_launch() {
     done <"$dir/cgroups"
     exec setpriv --pdeathsig KILL \
         unshare -m -u -n -i -C -p -f --kill-child --mount-proc --propagation private \
-        /bin/bash "$RIG_SRC/tests/rig/host.sh" "$name" "$dir" </dev/null >"$dir/log/host" 2>&1
+        env -i "${RIG_ENV[@]}" /bin/bash "$RIG_SRC/tests/rig/host.sh" "$name" "$dir" </dev/null >"$dir/log/host" 2>&1
 }
 
 rig_pid() {
@@ -357,13 +361,13 @@ rig_exec() {
     local pid
     pid=$(rig_pid "$1") || return 125
     shift
-    env -u TMPDIR nsenter -t "$pid" -m -u -n -i -C -p -r -- "$@"
+    env -i "${RIG_ENV[@]}" nsenter -t "$pid" -m -u -n -i -C -p -r -- "$@"
 }
 
 # rig_spawn HOST NAME COMMAND...: a daemon of the host, in its cgroups, output to log/NAME.
 # rig_daemon_pid HOST NAME then prints its PID inside the host.
 rig_spawn() {
-    local host=$1 name=$2 dir=$RIG_DIR/$1 end=$((SECONDS + 10))
+    local host=$1 name=$2 dir=$RIG_DIR/$1 end=$((SECONDS + 10 * RIG_PATIENCE))
     shift 2
     rm -f "$dir/pids/$name"
     printf '%s' "$(printf '%q ' "$dir/pids/$name" "$dir/log/$name" "$@")"$'\n' >"$dir/fifo"
@@ -384,7 +388,7 @@ rig_signal() {
 
 # rig_reap HOST NAME [SECONDS]: wait until that daemon is gone.
 rig_reap() {
-    local proc end=$((SECONDS + ${3:-10}))
+    local proc end=$((SECONDS + ${3:-10} * RIG_PATIENCE))
     proc=$(rig_root "$1")/proc/$(rig_daemon_pid "$1" "$2")
     while [ -d "$proc" ]; do
         [ $SECONDS -lt $end ] || { echo "$2 on $1 does not end"; return 1; }
@@ -398,7 +402,7 @@ rig_switch() {
     [ ! -e "$RIG_DIR/switch.pid" ] || return 0
     setpriv --pdeathsig KILL unshare -n sleep 86400 </dev/null >/dev/null 2>&1 &
     echo $! >"$RIG_DIR/switch.pid"
-    local end=$((SECONDS + 5))
+    local end=$((SECONDS + 5 * RIG_PATIENCE))
     while [ "$(readlink "/proc/$!/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do
         [ $SECONDS -lt $end ] || rig_die "no network namespace"
         sleep 0.01
@@ -427,7 +431,7 @@ rig_net() {
 # ---- libvirt -------------------------------------------------------------------------------------
 
 rig_libvirtd_start() {
-    local host=$1 root end=$((SECONDS + 10))
+    local host=$1 root end=$((SECONDS + 10 * RIG_PATIENCE))
     root=$(rig_root "$host")
     rm -f "$root/run/libvirt/libvirt-sock" "$root/run/libvirtd.pid"
     if [ ! -S "$root/run/libvirt/virtlogd-sock" ]; then
@@ -579,6 +583,7 @@ rig_enforcer_kill() {
 # What differs in a guest's first half second is its start's, not drift.
 rig_settle() {
     sleep 0.8
+    [ "$RIG_PATIENCE" = 1 ] || sleep "$RIG_PATIENCE"
 }
 
 # rig_log HOST [PATTERN]: what went to syslog and the journal of that host.
