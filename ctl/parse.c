@@ -40,11 +40,11 @@ static int bad_option(const struct vp_ctl *ctl, const struct option *table, char
     char valid[512];
 
     if (which == ':')
-        return vp_fail(err, VP_INPUT, "virtpin%s%s: %s asks for a value (virtpin%s%s --help)", gap,
-                       verb, argv[optind - 1], gap, verb);
+        return vp_fail(err, VP_INPUT, "%s asks for a value (virtpin%s%s --help)",
+                       argv[optind - 1], gap, verb);
     list_options(table, valid, sizeof(valid));
-    return vp_fail(err, VP_INPUT, "virtpin%s%s: unknown option \"%s\"; valid here: %s", gap, verb,
-                   argv[optind - 1], valid);
+    return vp_fail(err, VP_INPUT, "%s%sunknown option \"%s\"; valid here: %s", verb,
+                   ctl->verb ? ": " : "", argv[optind - 1], valid);
 }
 
 static void take_global(struct vp_ctl *ctl, const char *name, const char *value)
@@ -134,10 +134,10 @@ static int check_words(const struct vp_ctl *ctl, struct vp_error *err)
     const struct vp_verb *verb = ctl->verb;
 
     if (ctl->argc < verb->least)
-        return vp_fail(err, VP_INPUT, "virtpin %s: %s is missing (virtpin %s --help)", verb->name,
+        return vp_fail(err, VP_INPUT, "%s: %s is missing (virtpin %s --help)", verb->name,
                        verb->words, verb->name);
     if (ctl->argc > verb->most)
-        return vp_fail(err, VP_INPUT, "virtpin %s: found \"%s\", one word too many; it takes %s",
+        return vp_fail(err, VP_INPUT, "%s: found \"%s\", one word too many; it takes %s",
                        verb->name, ctl->argv[verb->most],
                        verb->words[0] ? verb->words : "none");
     return 0;

@@ -34,7 +34,7 @@ int vp_verb_hold(struct vp_ctl *ctl, struct vp_error *err)
     int result;
 
     if (!span)
-        return vp_fail(err, VP_INPUT, "virtpin hold: --for T is missing, e.g. --for 30m");
+        return vp_fail(err, VP_INPUT, "hold: --for T is missing, e.g. --for 30m");
     if (vp_span_parse(span, &for_ms, err) != 0)
         return vp_wrap(err, "--for");
     if (vp_ctl_engine(ctl, &engine, err) != 0 || vp_ctl_ledger(ctl, &engine, false, err) != 0 ||

@@ -53,7 +53,7 @@ const struct vp_verb vp_verbs[] = {
      "FILE (a word with a slash or a file that is there) is started as a transient guest in\n"
      "this session of libvirt; its definition is nowhere but in the file.",
      {{"paused", NULL, "leave the vCPUs stopped"},
-      {"autodestroy", NULL, "FILE: end the guest when virtpin's connection ends (with --console)"},
+      {"autodestroy", NULL, "end the guest when virtpin's connection ends (with --console)"},
       {"console", NULL, "attach to the guest's console by virsh"},
       {0}}},
     {"revert", vp_verb_revert, "NAME", 1, 1,

@@ -51,6 +51,15 @@ enum vp_definition_result vp_definition_rewrite(struct vp_engine *engine, virDom
 int vp_definition_revert(struct vp_engine *engine, virDomainPtr domain, bool *reverted,
                          struct vp_error *err);
 
+/* Takes our mark and, where it is, the pins out of the definition, for good:
+ * what was kept of them goes, and the mark of a revert is left. *stripped
+ * false: there was nothing of ours. */
+int vp_definition_strip(struct vp_engine *engine, virDomainPtr domain, bool *stripped,
+                        struct vp_error *err);
+
+/* Leaves the mark of a revert: this very definition is not rewritten. */
+int vp_definition_leave(struct vp_engine *engine, virDomainPtr domain, struct vp_error *err);
+
 /* Removes what is kept of a guest: call it when its definition was undefined. */
 void vp_definition_forget(const char *state_dir, const char *uuid);
 

@@ -14,7 +14,6 @@
 #include "host/virt.h"
 
 struct undo {
-    struct vp_engine *engine;
     const char *state_dir;
     char uuid[VIR_UUID_STRING_BUFLEN];
     struct vp_kept kept[VP_FACETS];
@@ -149,24 +148,26 @@ static int check(void *context, const char *xml, size_t length, struct vp_error 
     return 1;
 }
 
-/* So that the enforcer does not write to this very definition again. */
-static int leave_mark(struct undo *undo, virDomainPtr domain, struct vp_error *err)
+int vp_definition_leave(struct vp_engine *engine, virDomainPtr domain, struct vp_error *err)
 {
     VP_AUTO(free) char *xml = vp_definition_read(domain, err);
     VP_AUTO(vp_domain) struct vp_domain *now = NULL;
     char hash[VP_HASH_TEXT], policy[VP_HASH_TEXT];
+    char uuid[VIR_UUID_STRING_BUFLEN];
     struct vp_choice choice;
 
     if (!xml)
         return err->code == VP_GONE ? 0 : -1;
+    if (virDomainGetUUIDString(domain, uuid) != 0)
+        return vp_virt_fail(err, "the uuid of %s", virDomainGetName(domain));
     if (vp_domain_parse(xml, strlen(xml), &now, err) != 0)
         return -1;
-    vp_engine_choose(undo->engine, now, &choice);
+    vp_engine_choose(engine, now, &choice);
     if (!choice.policy)
         return 0;
     vp_text_hash(xml, strlen(xml), hash);
     vp_policy_print_of(choice.policy, policy);
-    return vp_reverted_save(undo->state_dir, undo->uuid, hash, policy, err);
+    return vp_reverted_save(engine->set->host.state_dir, uuid, hash, policy, err);
 }
 
 static int finish(struct undo *undo, virDomainPtr domain, enum vp_redefined redefined,
@@ -195,7 +196,7 @@ static int finish(struct undo *undo, virDomainPtr domain, enum vp_redefined rede
 int vp_definition_revert(struct vp_engine *engine, virDomainPtr domain, bool *reverted,
                          struct vp_error *err)
 {
-    struct undo undo = {.engine = engine, .state_dir = engine->set->host.state_dir};
+    struct undo undo = {.state_dir = engine->set->host.state_dir};
     struct vp_error own = {0};
     int lock, result = -1;
     bool any = false;
@@ -214,7 +215,7 @@ int vp_definition_revert(struct vp_engine *engine, virDomainPtr domain, bool *re
                      : 0;
     /* Under the lock: the enforcer hears of our define and looks at once. */
     if (result == 0 && *reverted)
-        result = leave_mark(&undo, domain, err);
+        result = vp_definition_leave(engine, domain, err);
     for (int i = 0; i < VP_FACETS; i++)
         vp_kept_clear(&undo.kept[i]);
     close(lock);

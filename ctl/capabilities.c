@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/capabilities.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ctl/connect.h"
+#include "ctl/ctl.h"
+#include "decide/cleanup.h"
+#include "decide/domain.h"
+#include "decide/domxml.h"
+#include "decide/error.h"
+#include "host/definition.h"
+#include "host/domcaps.h"
+#include "host/engine.h"
+#include "host/virt.h"
+
+static int ask_file(const char *path, const struct vp_policy *policy, char why[512],
+                    struct vp_error *err)
+{
+    VP_AUTO(vp_domcaps) struct vp_domcaps *caps = NULL;
+    VP_AUTO(free) char *text = NULL;
+    size_t length;
+
+    if (vp_ctl_read(path, &text, &length, err) != 0)
+        return -1;
+    if (vp_domcaps_parse(text, length, &caps, err) != 0)
+        return vp_wrap(err, "%s", path);
+    if (vp_domcaps_allows(caps, policy, why))
+        why[0] = '\0';
+    return 0;
+}
+
+static void note_once(const char *text, const char *why)
+{
+    static bool said;
+
+    if (!said)
+        fprintf(stderr, "virtpin: %s%s%s\n", text, why[0] ? ": " : "", why);
+    said = true;
+}
+
+/* 0 answered, -1 not. */
+static int ask_libvirt(struct vp_engine *engine, const struct vp_domain *domain, xmlDoc *doc,
+                       const struct vp_policy *policy, char why[512], struct vp_error *err)
+{
+    VP_AUTO(virConnectPtr) virConnectPtr connection =
+        vp_ctl_connect(engine->set->host.uri, err);
+    xmlNode *root = xmlDocGetRootElement(doc);
+    xmlNode *node = vp_xml_child(vp_xml_child(root, "devices"), "emulator");
+    VP_AUTO(free) char *emulator = node ? vp_xml_text(node) : NULL;
+    int usable;
+
+    if (!connection)
+        return -1;
+    usable = vp_domcaps_usable(engine, connection, domain, emulator, policy, why, err);
+    if (usable == 1)
+        why[0] = '\0';
+    return usable < 0 ? -1 : 0;
+}
+
+int vp_ctl_capable(const struct vp_ctl *ctl, struct vp_engine *engine,
+                   const struct vp_domain *domain, xmlDoc *doc, const struct vp_policy *policy,
+                   char why[512], struct vp_error *err)
+{
+    struct vp_error ignored = {0};
+
+    why[0] = '\0';
+    if (ctl->capabilities)
+        return ask_file(ctl->capabilities, policy, why, err);
+    if (ctl->topology) {
+        note_once("no host was asked what CPUs it can run (--capabilities FILE)", "");
+        return 0;
+    }
+    if (ask_libvirt(engine, domain, doc, policy, why, &ignored) != 0) {
+        note_once("not known what CPUs this host can run", ignored.text);
+        why[0] = '\0';
+    }
+    return 0;
+}

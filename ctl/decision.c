@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/decision.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/capabilities.h"
+#include "ctl/ctl.h"
+#include "decide/cleanup.h"
+#include "decide/domxml.h"
+#include "decide/error.h"
+#include "host/engine.h"
+
+void vp_decision_clear(struct vp_decision *decision)
+{
+    vp_domain_free(decision->domain);
+    xmlFreeDoc(decision->doc);
+    free(decision->xml);
+    vp_changes_clear(&decision->changes);
+    vp_plan_free(decision->plan);
+    vp_pins_clear(&decision->pins);
+    vp_findings_clear(&decision->findings);
+    vp_place_clear(&decision->answer);
+    *decision = (struct vp_decision){0};
+}
+
+void vp_change_text(const struct vp_change *change, char *text, size_t size)
+{
+    snprintf(text, size, change->impossible ? "%s stays %s: %s" : "%s: %s -> %s",
+             vp_facet_word(change->facet), change->from, change->to);
+}
+
+static void refuse(struct vp_decision *decision, const char *why)
+{
+    if (decision->refused)
+        return;
+    decision->refused = true;
+    snprintf(decision->why, sizeof(decision->why), "%s", why);
+}
+
+/* ---- the guest CPU ---- */
+
+static bool cpu_changes(const struct vp_changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        if (changes->item[i].facet == VP_FACET_CPU && !changes->item[i].impossible)
+            return true;
+    return false;
+}
+
+static int decide_cpu(const struct vp_ctl *ctl, struct vp_engine *engine, enum vp_rewrite_op op,
+                      struct vp_decision *decision, struct vp_error *err)
+{
+    const struct vp_policy *policy = decision->choice.policy;
+    enum vp_verdict verdict = op == VP_OP_DEFINE ? policy->on_start : policy->on_migrate;
+    char text[900], why[1024];
+
+    if (vp_guest_cpu_check(decision->domain, policy, op, &decision->changes) != 0)
+        return vp_fail(err, VP_HOST, "out of memory");
+    if (op == VP_OP_DEFINE && cpu_changes(&decision->changes) &&
+        vp_ctl_capable(ctl, engine, decision->domain, decision->doc, policy,
+                       decision->host_cannot, err) != 0)
+        return -1;
+    if (policy->mode != VP_MODE_ENFORCE || verdict != VP_VERDICT_REFUSE)
+        return 0;
+    if (decision->host_cannot[0])
+        refuse(decision, decision->host_cannot);
+    for (size_t i = 0; i < decision->changes.count; i++) {
+        if (op == VP_OP_DEFINE && !decision->changes.item[i].impossible)
+            continue; /* rewriting it is what meets the policy */
+        vp_change_text(&decision->changes.item[i], text, sizeof(text));
+        snprintf(why, sizeof(why), "the guest misses policy %s: %s", policy->name, text);
+        refuse(decision, why);
+    }
+    return 0;
+}
+
+/* ---- the place ---- */
+
+static int decide_place(struct vp_engine *engine, struct vp_decision *decision,
+                        struct vp_error *err)
+{
+    struct vp_guest_row row = {0};
+    struct vp_error why = {0};
+
+    switch (vp_engine_would(engine, decision->domain, &decision->choice, &decision->plan,
+                            &decision->answer, &decision->findings, &why)) {
+    case VP_PLAN_OK:
+        break;
+    case VP_PLAN_REFUSED:
+        decision->no_place = true;
+        if (decision->choice.policy->mode == VP_MODE_ENFORCE)
+            refuse(decision, why.text);
+        else
+            snprintf(decision->why, sizeof(decision->why), "%s", why.text);
+        return 0;
+    case VP_PLAN_FAILED:
+        *err = why;
+        return -1;
+    }
+    if (!decision->plan)
+        return 0;
+    row.plan = decision->plan;
+    return vp_engine_pins(engine, &row, decision->domain, &decision->pins, err);
+}
+
+int vp_decide(const struct vp_ctl *ctl, struct vp_engine *engine, char *xml, size_t length,
+              enum vp_rewrite_op op, struct vp_decision *decision, struct vp_error *err)
+{
+    *decision = (struct vp_decision){.xml = xml, .length = length};
+    decision->doc = vp_xml_parse(xml, length, err);
+    if (!decision->doc ||
+        vp_domain_read(xmlDocGetRootElement(decision->doc), &decision->domain, err) != 0)
+        return -1;
+    vp_engine_choose(engine, decision->domain, &decision->choice);
+    if (!decision->choice.policy || decision->choice.policy->mode == VP_MODE_OFF)
+        return 0;
+    if (decide_cpu(ctl, engine, op, decision, err) != 0)
+        return -1;
+    return decide_place(engine, decision, err);
+}
+
+/* ---- doing it to the tree ---- */
+
+/* What follows the shared pool changes with every booking: only sets of the
+ * policy's own can stand in a definition. */
+static int fixed_pins(const struct vp_plan *plan, struct vp_pins *pins)
+{
+    for (size_t i = 0; i < plan->want_count; i++)
+        if (plan->want[i].kind == VP_WANT_SET &&
+            vp_pins_add(pins, plan->want[i].role, plan->want[i].index, &plan->want[i].cpus) != 0)
+            return -1;
+    return 0;
+}
+
+static int apply_definition(struct vp_decision *decision, xmlNode *root, bool *changed,
+                            struct vp_error *err)
+{
+    const struct vp_policy *policy = decision->choice.policy;
+    struct vp_pins pins = {0};
+    bool pinned = false;
+    int result = 0;
+
+    if (!decision->host_cannot[0]) {
+        if (vp_rewrite_guest_cpu(root, policy, &decision->changes, err) != 0)
+            return -1;
+        for (size_t i = 0; i < decision->changes.count; i++)
+            *changed |= !decision->changes.item[i].impossible;
+    }
+    if (policy->placement != VP_PLACE_FIXED || !decision->plan)
+        return 0;
+    result = fixed_pins(decision->plan, &pins);
+    if (result == 0)
+        result = vp_rewrite_pins(root, &pins, policy->name, &pinned, err);
+    else
+        vp_fail(err, VP_HOST, "out of memory");
+    vp_pins_clear(&pins);
+    *changed |= pinned;
+    return result;
+}
+
+int vp_decision_apply(struct vp_decision *decision,
+                      enum vp_rewrite_op op, bool *changed, struct vp_error *err)
+{
+    const struct vp_policy *policy = decision->choice.policy;
+    xmlNode *root = xmlDocGetRootElement(decision->doc);
+    bool managed = policy && policy->mode == VP_MODE_ENFORCE;
+
+    *changed = false;
+    if (op == VP_OP_DEFINE)
+        return managed ? apply_definition(decision, root, changed, err) : 0;
+    if (managed && decision->pins.count > 0)
+        return vp_rewrite_pins(root, &decision->pins, policy->name, changed, err);
+    return vp_rewrite_strip(root, changed, err);
+}
