@@ -46,7 +46,7 @@ static int set_source(hwloc_topology_t hwloc, enum source source, const char *sp
     case RECORDED_ROOT:
         snprintf(path, sizeof(path), "%s%s", spec, CPU_DIR);
         if (stat(path, &st) < 0)
-            return vp_fail(err, VP_INPUT, "%s: no recorded root, it lacks %s", spec, CPU_DIR + 1);
+            return vp_fail(err, VP_INPUT, "%s: no recorded root, it has no %s", spec, CPU_DIR);
         break;
     case SYNTHETIC:
         if (hwloc_topology_set_synthetic(hwloc, spec) < 0)
