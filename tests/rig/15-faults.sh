@@ -47,13 +47,35 @@ check "the guest has not moved" assert_affinity a db1 vcpu 0 "$own"
 
 # The worker hangs on the ledger's lock and is killed: the launcher's answer is on-error.
 rig_virsh a destroy web1 >/dev/null
-rig_spawn a locker flock /run/virtpin/ledger.lock sleep 6
+rig_spawn a locker flock -o /run/virtpin/ledger.lock sleep 6
 sleep 0.3
 start=$SECONDS
 check "a guest starts while the ledger is locked" rig_virsh a start web1
 check "within the hook's limit" test $((SECONDS - start)) -le 8
 rig_reap a locker
 check "and gets its place later" rig_wait 15 assert_affinity a web1 vcpu 0 "$rest"
+
+# The worker is killed at work.
+kill_worker() {
+    local i
+    rig_spawn a locker flock -o /run/virtpin/ledger.lock sleep 20 || return 1
+    sleep 0.3
+    rig_spawn a starter virsh -q start web1 || return 1
+    for ((i = 0; i < 100; i++)); do
+        if rig_exec a pkill -KILL -f "^[^ ]*$(basename "$worker")"; then
+            rig_signal a locker KILL
+            rig_reap a starter && rig_reap a locker && return
+        fi
+        sleep 0.01
+    done
+    echo "there was no worker to kill"
+    return 1
+}
+rig_virsh a destroy web1 >/dev/null
+check "the worker is killed while a guest starts" kill_worker
+check "the guest runs all the same" assert_state a web1 running
+check "the journal says why it has no place yet" assert_log a "signal 9"
+check "and it gets it" rig_wait 15 assert_affinity a web1 vcpu 0 "$rest"
 
 # A broken policy file: the last good set stays in force.
 rig_policy a broken <<'CONF'

@@ -347,6 +347,13 @@ rig_launch() {
         env -i "${RIG_ENV[@]}" /bin/bash "$RIG_SRC/tests/rig/host.sh" "$name" "$dir" </dev/null >"$dir/log/host" 2>&1
 }
 
+# rig_install HOST: virtpin comes to a host that was made with install=no; libvirtd has to be
+# restarted if there was no hook before.
+rig_install() {
+    rig_tree
+    cp -a "$RIG_TREE/." "$(rig_root "$1")/"
+}
+
 rig_pid() {
     cat "$RIG_DIR/$1/init.pid"
 }
