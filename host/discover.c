@@ -120,11 +120,18 @@ static int load(hwloc_topology_t *hwloc, enum source source, const char *spec,
 static int forget_default_memory(struct vp_topology *topology, const char *spec,
                                  struct vp_error *err)
 {
-    VP_AUTO(free) char *marked = malloc(strlen(spec) * 2 + 1);
+    VP_AUTO(free) char *marked = NULL;
     const char *at = spec;
-    char *out = marked;
+    char *out;
     hwloc_topology_t hwloc;
 
+    topology->memory_known = false;
+    if (!strstr(spec, "memory=")) {
+        for (size_t i = 0; i < topology->node_count; i++)
+            topology->node[i].memory_kib = 0;
+        return 0;
+    }
+    out = marked = malloc(strlen(spec) * 2 + 1);
     if (!marked)
         return vp_fail(err, VP_HOST, "no memory");
     for (const char *hit; (hit = strstr(at, "memory=")); at = hit + strcspn(hit, " )")) {
@@ -135,7 +142,6 @@ static int forget_default_memory(struct vp_topology *topology, const char *spec,
     strcpy(out, at);
     if (load(&hwloc, SYNTHETIC, marked, err) < 0)
         return -1;
-    topology->memory_known = false;
     for (size_t i = 0; i < topology->node_count; i++) {
         hwloc_obj_t node = hwloc_get_obj_by_type(hwloc, HWLOC_OBJ_NUMANODE, (unsigned)i);
 

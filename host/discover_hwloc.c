@@ -40,12 +40,13 @@ static int add_nodes(hwloc_topology_t hwloc, struct vp_topology *topology, size_
 static int node_of(hwloc_topology_t hwloc, const struct vp_topology *topology, unsigned cpu)
 {
     int best = -1, best_weight = 0;
+    hwloc_obj_t node = NULL;
 
-    for (size_t i = 0; i < topology->node_count; i++) {
-        hwloc_obj_t node = hwloc_get_obj_by_type(hwloc, HWLOC_OBJ_NUMANODE, (unsigned)i);
+    while ((node = hwloc_get_next_obj_by_type(hwloc, HWLOC_OBJ_NUMANODE, node))) {
+        unsigned i = node->logical_index;
         int weight;
 
-        if (!node || !hwloc_bitmap_isset(node->cpuset, cpu))
+        if (!hwloc_bitmap_isset(node->cpuset, cpu))
             continue;
         weight = hwloc_bitmap_weight(node->cpuset);
         if (best < 0 || weight < best_weight ||

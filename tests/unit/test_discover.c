@@ -525,6 +525,7 @@ int main(void)
     SRunner *runner;
     int failed;
 
+    tcase_set_timeout(spec, 60); /* hwloc takes its time for 16,384 CPUs */
     tcase_add_loop_test(spec, synthetic_strings, 0, sizeof(synthetic) / sizeof(synthetic[0]));
     tcase_add_test(spec, synthetic_memory);
     tcase_add_loop_test(spec, bad_specs, 0, sizeof(bad_spec) / sizeof(bad_spec[0]));
