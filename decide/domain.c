@@ -99,8 +99,8 @@ static int add_metadata(const xmlNode *node, struct vp_domain *domain, struct vp
 {
     struct vp_metadata_element *element = &domain->metadata[domain->metadata_count];
 
-    if (asprintf(&element->name, "{%s}%s", (const char *)node->ns->href,
-                 (const char *)node->name) < 0) {
+    if (asprintf(&element->name, "{%s}%s", (const char *)node->ns->href, (const char *)node->name) <
+        0) {
         element->name = NULL;
         return vp_xml_no_memory(err);
     }

@@ -44,26 +44,26 @@ struct vp_guest_cell {
 };
 
 struct vp_domain {
-    int id;                   /* -1: not running */
+    int id; /* -1: not running */
     char *name;
-    char uuid[VP_UUID_TEXT];  /* lower case; "" where the XML has none */
+    char uuid[VP_UUID_TEXT]; /* lower case; "" where the XML has none */
     char *title, *os, *type, *arch, *machine, *partition; /* partition: "/machine" where absent */
-    char *named_policy;       /* <virtpin:guest xmlns='urn:virtpin:guest:1' policy=>, or NULL */
-    char *applied_policy;     /* policy= of our mark urn:virtpin:applied:1, or NULL: no mark */
+    char *named_policy;   /* <virtpin:guest xmlns='urn:virtpin:guest:1' policy=>, or NULL */
+    char *applied_policy; /* policy= of our mark urn:virtpin:applied:1, or NULL: no mark */
     struct vp_metadata_element *metadata; /* direct children of <metadata> */
     size_t metadata_count;
     uint64_t memory_kib;
-    unsigned vcpus, vcpus_current;  /* maximum; at boot */
-    struct vp_cpuset vcpus_online;  /* from <vcpus>, else 0..current-1 */
+    unsigned vcpus, vcpus_current; /* maximum; at boot */
+    struct vp_cpuset vcpus_online; /* from <vcpus>, else 0..current-1 */
     struct vp_guest_cpu cpu;
     struct vp_guest_cell *cell;
     size_t cell_count;
-    unsigned *iothread;             /* ids, ascending; <iothreads>N alone is 1..N */
+    unsigned *iothread; /* ids, ascending; <iothreads>N alone is 1..N */
     size_t iothread_count;
-    bool placement_auto;            /* <vcpu placement='auto'> (numad) */
+    bool placement_auto; /* <vcpu placement='auto'> (numad) */
     bool has_vcpu_cpuset;
-    struct vp_cpuset vcpu_cpuset;   /* <vcpu cpuset=> */
-    struct vp_pins pins;            /* vcpupin, emulatorpin, iothreadpin as stated */
+    struct vp_cpuset vcpu_cpuset; /* <vcpu cpuset=> */
+    struct vp_pins pins;          /* vcpupin, emulatorpin, iothreadpin as stated */
 };
 
 /* Parses bytes as one XML document, hardened: no network, no DTD (a DOCTYPE is
@@ -103,12 +103,12 @@ struct vp_status_vcpu {
     pid_t tid;
 };
 struct vp_status {
-    char *state, *reason;   /* "running", "booted" */
-    pid_t pid;              /* 0 if absent */
+    char *state, *reason; /* "running", "booted" */
+    pid_t pid;            /* 0 if absent */
     struct vp_status_vcpu *vcpu;
-    size_t vcpu_count;      /* 0 under single-threaded TCG and before the monitor is up */
-    bool job;               /* a job (migration, save, ...) is under way: <job type=> not none */
-    bool migrating;         /* <job async='migration out|in'> */
+    size_t vcpu_count;        /* 0 under single-threaded TCG and before the monitor is up */
+    bool job;                 /* a job (migration, save, ...) is under way: <job type=> not none */
+    bool migrating;           /* <job async='migration out|in'> */
     struct vp_domain *domain; /* with libvirt's live pins */
 };
 int vp_status_parse(const char *bytes, size_t length, struct vp_status **status,

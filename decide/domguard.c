@@ -16,7 +16,7 @@
 
 struct count {
     uint64_t tags, attributes, namespaces; /* tags: comments and the like too */
-    uint64_t squares; /* sum of attributes squared, each element for itself */
+    uint64_t squares;                      /* sum of attributes squared, each element for itself */
 };
 
 /* The end of what `opener` began at `at`, NULL if it has none. */

@@ -15,8 +15,8 @@ int vp_domain_read_vcpus(const xmlNode *node, struct vp_domain *domain, struct v
 int vp_domain_read_cputune(const xmlNode *node, struct vp_domain *domain, struct vp_error *err);
 
 /* <iothreads> and <iothreadids>, either of which may be NULL. */
-int vp_domain_read_iothreads(const xmlNode *iothreads, const xmlNode *ids,
-                             struct vp_domain *domain, struct vp_error *err);
+int vp_domain_read_iothreads(const xmlNode *iothreads, const xmlNode *ids, struct vp_domain *domain,
+                             struct vp_error *err);
 
 void vp_domain_clear_cpu(struct vp_domain *domain);
 

@@ -16,8 +16,8 @@ static int read_vcpu(const xmlNode *node, struct vp_status *status, struct vp_er
         vp_xml_attr_number(node, "pid", 1, INT_MAX, &tid, err) < 0)
         return -1;
     if (id == UINT64_MAX || tid == 0)
-        return vp_fail(err, VP_INPUT, "line %ld: <vcpu>: found no id= or no pid=",
-                       xmlGetLineNo(node));
+        return vp_fail(err, VP_INPUT,
+                       "line %ld: <vcpu>: found no id= or no pid=", xmlGetLineNo(node));
     status->vcpu[status->vcpu_count].id = (unsigned)id;
     status->vcpu[status->vcpu_count].tid = (pid_t)tid;
     status->vcpu_count++;

@@ -95,8 +95,8 @@ static void fill_ids(struct vp_domain *domain, size_t want)
         qsort(domain->iothread, domain->iothread_count, sizeof(unsigned), by_number);
 }
 
-int vp_domain_read_iothreads(const xmlNode *iothreads, const xmlNode *ids,
-                             struct vp_domain *domain, struct vp_error *err)
+int vp_domain_read_iothreads(const xmlNode *iothreads, const xmlNode *ids, struct vp_domain *domain,
+                             struct vp_error *err)
 {
     VP_AUTO(free) char *text = iothreads ? vp_xml_text(iothreads) : NULL;
     uint64_t want = 0;
@@ -125,8 +125,8 @@ int vp_domain_read_iothreads(const xmlNode *iothreads, const xmlNode *ids,
 
 /* ---- <cputune> ---- */
 
-static int add_pin(const xmlNode *node, enum vp_role role, unsigned index,
-                   struct vp_domain *domain, struct vp_error *err)
+static int add_pin(const xmlNode *node, enum vp_role role, unsigned index, struct vp_domain *domain,
+                   struct vp_error *err)
 {
     struct vp_cpuset cpus;
 
@@ -146,8 +146,8 @@ static int read_pin(const xmlNode *node, enum vp_role role, const char *name, ui
         return -1;
     if (index == UINT64_MAX)
         return vp_fail(err, VP_INPUT, "line %ld: <%s>: found no %s=, legal %llu to %llu",
-                       xmlGetLineNo(node), (const char *)node->name, name,
-                       (unsigned long long)low, (unsigned long long)high);
+                       xmlGetLineNo(node), (const char *)node->name, name, (unsigned long long)low,
+                       (unsigned long long)high);
     return add_pin(node, role, (unsigned)index, domain, err);
 }
 

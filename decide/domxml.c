@@ -375,8 +375,7 @@ int vp_xml_size_kib(const xmlNode *node, const char *what, const char *text, con
                        "TB, TiB",
                        xmlGetLineNo(node), what, unit);
     if (!read_digits(digits, length, &number) || __builtin_mul_overflow(number, scale, &bytes))
-        return vp_fail(err, VP_INPUT,
-                       "line %ld: %s: found \"%.40s\", legal is a size below 16 EiB",
+        return vp_fail(err, VP_INPUT, "line %ld: %s: found \"%.40s\", legal is a size below 16 EiB",
                        xmlGetLineNo(node), what, text);
     *kib = bytes / 1024 + (bytes % 1024 != 0);
     return 0;

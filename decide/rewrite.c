@@ -146,8 +146,8 @@ static int check_cpu(const struct vp_guest_cpu *cpu, const struct vp_policy *pol
 
 static uint64_t product(const struct vp_guest_topology *topology)
 {
-    const unsigned part[] = {topology->sockets, topology->dies, topology->clusters,
-                             topology->cores, topology->threads};
+    const unsigned part[] = {topology->sockets, topology->dies, topology->clusters, topology->cores,
+                             topology->threads};
     uint64_t all = 1;
 
     for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++)

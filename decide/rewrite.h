@@ -20,7 +20,7 @@ const char *vp_facet_word(enum vp_facet facet); /* "cpu", "topology", "pins" */
 /* One thing in which the XML differs from the policy. */
 struct vp_change {
     enum vp_facet facet;
-    char *from;      /* as an operator would say it: "custom/EPYC", "2 sockets x 1 core x 1 thread" */
+    char *from; /* as an operator would say it: "custom/EPYC", "2 sockets x 1 core x 1 thread" */
     char *to;
     bool impossible; /* this guest cannot have it; `to` then says why, with the arithmetic */
 };

@@ -100,7 +100,7 @@ static int write_part(xmlNode *topology, const char *name, unsigned count, bool 
 static int write_topology(xmlNode *cpu, const struct vp_guest_topology *wanted,
                           struct vp_error *err)
 {
-    static const char *const before[] = {"arch",      "model",     "vendor",  "microcode",
+    static const char *const before[] = {"arch",      "model",       "vendor",  "microcode",
                                          "signature", "maxphysaddr", "counter", NULL};
     xmlNode *topology = vp_xml_child(cpu, "topology");
 

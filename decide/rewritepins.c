@@ -132,14 +132,12 @@ static xmlNode *make_pin(xmlDoc *doc, const struct vp_pin *pin)
     return node;
 }
 
-static int write_pins(xmlNode *root, const struct vp_pin **pins, size_t count,
-                      struct vp_error *err)
+static int write_pins(xmlNode *root, const struct vp_pin **pins, size_t count, struct vp_error *err)
 {
     /* libvirt's order in <cputune> before its pins. */
     static const char *const before[] = {
-        "shares",          "period",          "quota",           "global_period",
-        "global_quota",    "emulator_period", "emulator_quota",  "iothread_period",
-        "iothread_quota",  NULL};
+        "shares",          "period",         "quota",           "global_period",  "global_quota",
+        "emulator_period", "emulator_quota", "iothread_period", "iothread_quota", NULL};
     xmlNode *cputune, *after;
 
     if (count == 0)

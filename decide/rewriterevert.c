@@ -71,8 +71,7 @@ static int copy_children(xmlNode *parent, const xmlNode *original, vp_rewrite_te
 {
     xmlNode *after = NULL, *ahead = next_solid(parent->children);
 
-    for (xmlNode *child = next_solid(original->children); child;
-         child = next_solid(child->next)) {
+    for (xmlNode *child = next_solid(original->children); child; child = next_solid(child->next)) {
         xmlNode *copy;
 
         if (!is(child)) {
@@ -183,8 +182,7 @@ static int revert_threads(xmlNode *root, const xmlNode *original, bool *changed,
     return 0;
 }
 
-static int revert_pins(xmlNode *root, const xmlNode *original, bool *changed,
-                       struct vp_error *err)
+static int revert_pins(xmlNode *root, const xmlNode *original, bool *changed, struct vp_error *err)
 {
     static const char *const names[] = {"placement", "cpuset", NULL};
     xmlNode *vcpu = vp_xml_child(root, "vcpu");

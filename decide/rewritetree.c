@@ -9,11 +9,11 @@
 
 /* libvirt's order (virDomainDefFormatInternalSetRootName, 9.0.0) up to <cpu>. */
 static const char *const order[] = {
-    "name",    "uuid",      "genid",         "title",         "description", "metadata",
-    "maxMemory", "memory",  "currentMemory", "blkiotune",     "memtune",     "memoryBacking",
-    "vcpu",    "vcpus",     "iothreads",     "iothreadids",   "defaultiothread",
-    "cputune", "numatune",  "resource",      "sysinfo",       "bootloader",  "bootloader_args",
-    "os",      "idmap",     "features",      "cpu",           NULL,
+    "name",      "uuid",     "genid",         "title",       "description",     "metadata",
+    "maxMemory", "memory",   "currentMemory", "blkiotune",   "memtune",         "memoryBacking",
+    "vcpu",      "vcpus",    "iothreads",     "iothreadids", "defaultiothread", "cputune",
+    "numatune",  "resource", "sysinfo",       "bootloader",  "bootloader_args", "os",
+    "idmap",     "features", "cpu",           NULL,
 };
 
 static void xmlBufferFree_cleanup(xmlBufferPtr *buffer)
@@ -80,9 +80,8 @@ static xmlNode *deeper(xmlDoc *doc, const char *outer)
  * parent's end tag, follows from the parent's own. */
 static int fill_empty(xmlNode *parent, xmlNode *element, struct vp_error *err)
 {
-    const char *outer = parent->parent && parent->parent->type == XML_ELEMENT_NODE
-                            ? indent_of(parent)
-                            : NULL;
+    const char *outer =
+        parent->parent && parent->parent->type == XML_ELEMENT_NODE ? indent_of(parent) : NULL;
     xmlNode *before, *behind;
 
     drop_children(parent);
@@ -103,8 +102,7 @@ static int fill_empty(xmlNode *parent, xmlNode *element, struct vp_error *err)
 
 /* `element` goes directly behind `after` and its white space in front of it,
  * so that removing both is the exact inverse. */
-static int insert_behind(xmlNode *after, xmlNode *element, const char *indent,
-                         struct vp_error *err)
+static int insert_behind(xmlNode *after, xmlNode *element, const char *indent, struct vp_error *err)
 {
     xmlNode *text;
 
@@ -118,8 +116,7 @@ static int insert_behind(xmlNode *after, xmlNode *element, const char *indent,
     return 0;
 }
 
-static int insert_first(xmlNode *parent, xmlNode *element, const char *indent,
-                        struct vp_error *err)
+static int insert_first(xmlNode *parent, xmlNode *element, const char *indent, struct vp_error *err)
 {
     xmlNode *text;
 
@@ -227,6 +224,6 @@ bool vp_tree_equal(xmlNode *a, xmlNode *b)
         xmlNodeDump(right, b->doc, b, 0, 0) < 0)
         return false;
     return xmlBufferLength(left) == xmlBufferLength(right) &&
-           memcmp(xmlBufferContent(left), xmlBufferContent(right),
-                  (size_t)xmlBufferLength(left)) == 0;
+           memcmp(xmlBufferContent(left), xmlBufferContent(right), (size_t)xmlBufferLength(left)) ==
+               0;
 }

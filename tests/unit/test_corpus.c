@@ -45,12 +45,9 @@ static const struct trial {
     unsigned cores;
     bool pins;
 } trials[] = {
-    {VP_CPU_KEEP, 0, false},
-    {VP_CPU_HOST_PASSTHROUGH, 0, false},
-    {VP_CPU_HOST_MODEL, 1, false},
-    {VP_CPU_CUSTOM, 2, false},
-    {VP_CPU_KEEP, 0, true},
-    {VP_CPU_CUSTOM, 1, true},
+    {VP_CPU_KEEP, 0, false},       {VP_CPU_HOST_PASSTHROUGH, 0, false},
+    {VP_CPU_HOST_MODEL, 1, false}, {VP_CPU_CUSTOM, 2, false},
+    {VP_CPU_KEEP, 0, true},        {VP_CPU_CUSTOM, 1, true},
 };
 
 static void make_policy(const struct trial *trial, const struct vp_domain *domain,

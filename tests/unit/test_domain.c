@@ -239,9 +239,9 @@ END_TEST
 START_TEST(sums_cells)
 {
     VP_AUTO(vp_domain)
-    struct vp_domain *domain = read_text(
-        "<domain><name>a</name><vcpu>2</vcpu><cpu><numa><cell cpus='0' memory='3'/>"
-        "<cell cpus='1' memory='4'/></numa></cpu></domain>");
+    struct vp_domain *domain =
+        read_text("<domain><name>a</name><vcpu>2</vcpu><cpu><numa><cell cpus='0' memory='3'/>"
+                  "<cell cpus='1' memory='4'/></numa></cpu></domain>");
 
     ck_assert_uint_eq(domain->memory_kib, 7);
     ck_assert_uint_eq(domain->cell[1].id, 1);
@@ -321,8 +321,8 @@ START_TEST(refuses)
     ck_assert_int_eq(vp_domain_parse(refused[_i].xml, strlen(refused[_i].xml), &domain, &err), -1);
     ck_assert_ptr_null(domain);
     ck_assert_int_eq(err.code, VP_INPUT);
-    ck_assert_msg(strstr(err.text, refused[_i].message), "%s: \"%s\" lacks \"%s\"",
-                  refused[_i].xml, err.text, refused[_i].message);
+    ck_assert_msg(strstr(err.text, refused[_i].message), "%s: \"%s\" lacks \"%s\"", refused[_i].xml,
+                  err.text, refused[_i].message);
     ck_assert_ptr_null(strchr(err.text, '\n'));
 }
 END_TEST
@@ -446,8 +446,14 @@ END_TEST
 /* The input is bytes, not a string: nothing behind its end may be read. */
 START_TEST(reads_only_its_bytes)
 {
-    static const char *const shorts[] = {"hello", "\xef\xbb\xbfh", "<", "<?xml", "<?xml encoding='",
-                                         "<?xml encoding='x", "<?xml encoding='x'?>", "<!--"};
+    static const char *const shorts[] = {"hello",
+                                         "\xef\xbb\xbfh",
+                                         "<",
+                                         "<?xml",
+                                         "<?xml encoding='",
+                                         "<?xml encoding='x",
+                                         "<?xml encoding='x'?>",
+                                         "<!--"};
 
     for (size_t i = 0; i < sizeof(shorts) / sizeof(shorts[0]); i++) {
         VP_AUTO(vp_domain) struct vp_domain *domain = NULL;

@@ -21,7 +21,7 @@ static const struct golden {
     enum vp_cpu_mode mode;
     const char *model;
     struct vp_guest_topology topology;
-    const char *pins;   /* "v0=1 e=0 i1=2-3", "" for none, NULL: not touched */
+    const char *pins; /* "v0=1 e=0 i1=2-3", "" for none, NULL: not touched */
     bool strip;
 } golden[] = {
     {"keep", "custom", VP_CPU_KEEP, NULL, {0}, NULL, false},
@@ -69,7 +69,12 @@ static const struct golden {
     {"comment-first", "comment", VP_CPU_HOST_MODEL, NULL, {1, 1, 1, 2, 1}, NULL, false},
     {"strip-marked", "marked", VP_CPU_KEEP, NULL, {0}, NULL, true},
     {"strip-unmarked", "tuned", VP_CPU_KEEP, NULL, {0}, NULL, true},
-    {"everything", "custom", VP_CPU_HOST_PASSTHROUGH, NULL, {1, 1, 1, 2, 2}, "v0=4 v3=7 e=1",
+    {"everything",
+     "custom",
+     VP_CPU_HOST_PASSTHROUGH,
+     NULL,
+     {1, 1, 1, 2, 2},
+     "v0=4 v3=7 e=1",
      false},
 };
 
@@ -219,8 +224,7 @@ START_TEST(matches_golden)
     input = read_input(test, &length);
     doc = parse(input, length);
     changed = run_case(test, doc, out);
-    ck_assert_int_eq(
-        vp_xml_print(doc, changed, input, length, &printed, &printed_length, NULL), 0);
+    ck_assert_int_eq(vp_xml_print(doc, changed, input, length, &printed, &printed_length, NULL), 0);
     ck_assert_uint_eq(strlen(printed), printed_length);
     fputs(printed, out);
     fclose(out);
@@ -252,8 +256,7 @@ START_TEST(leaves_the_rest)
     doc = parse(input, length);
     changed = run_case(test, doc, NULL);
     check_equal(before, doc, changed ? facets_of(test) : 0);
-    ck_assert_int_eq(
-        vp_xml_print(doc, changed, input, length, &printed, &printed_length, NULL), 0);
+    ck_assert_int_eq(vp_xml_print(doc, changed, input, length, &printed, &printed_length, NULL), 0);
     if (!changed) {
         ck_assert_uint_eq(printed_length, length);
         ck_assert_mem_eq(printed, input, length);
@@ -295,8 +298,8 @@ START_TEST(reverts)
     before = parse(input, length);
     doc = parse(input, length);
     changed = run_case(test, doc, NULL);
-    ck_assert_msg(vp_rewrite_revert(xmlDocGetRootElement(doc), xmlDocGetRootElement(before),
-                                    facets, 3, &reverted, &err) == 0,
+    ck_assert_msg(vp_rewrite_revert(xmlDocGetRootElement(doc), xmlDocGetRootElement(before), facets,
+                                    3, &reverted, &err) == 0,
                   "%s", err.text);
     ck_assert_int_eq(reverted, changed);
     if (is_joined(test))
@@ -326,9 +329,8 @@ START_TEST(reverts_one)
     doc = parse(input, length);
     run_case(test, doc, NULL);
     for (int i = 0; i < 3; i++) {
-        ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(doc),
-                                           xmlDocGetRootElement(before), &facets[i], 1, &reverted,
-                                           NULL),
+        ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(doc), xmlDocGetRootElement(before),
+                                           &facets[i], 1, &reverted, NULL),
                          0);
         check_equal(before, doc, is_joined(test) ? CHECK_PINS : left[i]);
     }
@@ -348,57 +350,118 @@ static const struct {
     /* As libvirt 9.0 printed them back after a define. */
     {"<cpu mode='host-passthrough' check='none' migratable='on'>"
      "<topology sockets='2' dies='1' cores='2' threads='1'/></cpu>",
-     VP_OP_DEFINE, VP_CPU_HOST_PASSTHROUGH, NULL, {2, 1, 1, 2, 1}, ""},
+     VP_OP_DEFINE,
+     VP_CPU_HOST_PASSTHROUGH,
+     NULL,
+     {2, 1, 1, 2, 1},
+     ""},
     {"<cpu mode='host-model' check='partial'/>", VP_OP_DEFINE, VP_CPU_HOST_MODEL, NULL, {0}, ""},
     {"<cpu mode='custom' match='exact' check='none'><model fallback='forbid'>Westmere</model>"
      "</cpu>",
-     VP_OP_DEFINE, VP_CPU_CUSTOM, "Westmere", {0}, ""},
-    {"<cpu><model fallback='forbid'>Westmere</model></cpu>", VP_OP_DEFINE, VP_CPU_CUSTOM,
-     "Westmere", {0}, ""},
+     VP_OP_DEFINE,
+     VP_CPU_CUSTOM,
+     "Westmere",
+     {0},
+     ""},
+    {"<cpu><model fallback='forbid'>Westmere</model></cpu>",
+     VP_OP_DEFINE,
+     VP_CPU_CUSTOM,
+     "Westmere",
+     {0},
+     ""},
     {"<cpu mode='custom'><topology sockets='4' dies='1' clusters='1' cores='1' threads='1'/></cpu>",
-     VP_OP_DEFINE, VP_CPU_KEEP, NULL, {4, 1, 1, 1, 1}, ""},
+     VP_OP_DEFINE,
+     VP_CPU_KEEP,
+     NULL,
+     {4, 1, 1, 1, 1},
+     ""},
     /* Running: host-model has become custom. */
     {"<cpu mode='custom' match='exact' check='full'><model fallback='forbid'>EPYC</model>"
      "<vendor>AMD</vendor><feature policy='require' name='x2apic'/></cpu>",
-     VP_OP_MIGRATE, VP_CPU_HOST_MODEL, NULL, {0}, ""},
+     VP_OP_MIGRATE,
+     VP_CPU_HOST_MODEL,
+     NULL,
+     {0},
+     ""},
     {"<cpu mode='custom' match='exact' check='full'><model fallback='forbid'>EPYC</model></cpu>",
-     VP_OP_RESTORE, VP_CPU_HOST_MODEL, NULL, {0}, ""},
+     VP_OP_RESTORE,
+     VP_CPU_HOST_MODEL,
+     NULL,
+     {0},
+     ""},
     {"<cpu mode='custom' match='exact' check='full'><model fallback='forbid'>EPYC</model></cpu>",
-     VP_OP_DEFINE, VP_CPU_HOST_MODEL, NULL, {0}, "cpu: custom/EPYC -> host-model\n"},
-    {"<cpu mode='host-passthrough'/>", VP_OP_MIGRATE, VP_CPU_HOST_MODEL, NULL, {0},
+     VP_OP_DEFINE,
+     VP_CPU_HOST_MODEL,
+     NULL,
+     {0},
+     "cpu: custom/EPYC -> host-model\n"},
+    {"<cpu mode='host-passthrough'/>",
+     VP_OP_MIGRATE,
+     VP_CPU_HOST_MODEL,
+     NULL,
+     {0},
      "cpu: host-passthrough -> host-model\n"},
     {"<cpu mode='custom' match='minimum'><model fallback='allow'>EPYC</model></cpu>",
-     VP_OP_MIGRATE, VP_CPU_CUSTOM, "EPYC", {0}, ""},
-    {"<cpu mode='custom' match='minimum'><model>EPYC</model></cpu>", VP_OP_DEFINE, VP_CPU_CUSTOM,
-     "EPYC", {0},
+     VP_OP_MIGRATE,
+     VP_CPU_CUSTOM,
+     "EPYC",
+     {0},
+     ""},
+    {"<cpu mode='custom' match='minimum'><model>EPYC</model></cpu>",
+     VP_OP_DEFINE,
+     VP_CPU_CUSTOM,
+     "EPYC",
+     {0},
      "cpu: custom/EPYC match=minimum fallback=allow -> "
      "custom/EPYC match=exact fallback=forbid\n"},
-    {"<cpu mode='maximum'/>", VP_OP_DEFINE, VP_CPU_HOST_PASSTHROUGH, NULL, {0},
+    {"<cpu mode='maximum'/>",
+     VP_OP_DEFINE,
+     VP_CPU_HOST_PASSTHROUGH,
+     NULL,
+     {0},
      "cpu: maximum -> host-passthrough\n"},
     {"", VP_OP_DEFINE, VP_CPU_CUSTOM, "EPYC", {0}, "cpu: none -> custom/EPYC\n"},
     /* A guest without <topology> runs with a socket for each vCPU. */
     {"", VP_OP_MIGRATE, VP_CPU_KEEP, NULL, {4, 1, 1, 1, 1}, ""},
-    {"", VP_OP_DEFINE, VP_CPU_KEEP, NULL, {4, 1, 1, 1, 1},
+    {"",
+     VP_OP_DEFINE,
+     VP_CPU_KEEP,
+     NULL,
+     {4, 1, 1, 1, 1},
      "topology: none -> 4 sockets x 1 core x 1 thread\n"},
-    {"<cpu><topology sockets='4' cores='1' threads='1'/></cpu>", VP_OP_RESTORE, VP_CPU_KEEP, NULL,
+    {"<cpu><topology sockets='4' cores='1' threads='1'/></cpu>",
+     VP_OP_RESTORE,
+     VP_CPU_KEEP,
+     NULL,
      {1, 2, 1, 1, 2},
      "topology: 4 sockets x 1 core x 1 thread -> 1 socket x 2 dies x 1 core x 2 threads\n"},
-    {"", VP_OP_DEFINE, VP_CPU_KEEP, NULL, {2, 1, 1, 4, 2},
+    {"",
+     VP_OP_DEFINE,
+     VP_CPU_KEEP,
+     NULL,
+     {2, 1, 1, 4, 2},
      "topology: none -> sockets=2 x cores=4 x threads=2 makes 16, the guest has 4 vCPUs "
      "(impossible)\n"},
-    {"", VP_OP_DEFINE, VP_CPU_KEEP, NULL, {4294967295, 4294967295, 4294967295, 1, 1},
+    {"",
+     VP_OP_DEFINE,
+     VP_CPU_KEEP,
+     NULL,
+     {4294967295, 4294967295, 4294967295, 1, 1},
      "topology: none -> sockets=4294967295 x dies=4294967295 x clusters=4294967295 x cores=1 "
      "x threads=1 makes 18446744073709551615, the guest has 4 vCPUs (impossible)\n"},
-    {"<cpu mode='host-passthrough'><cache mode='passthrough'/></cpu>", VP_OP_DEFINE,
-     VP_CPU_HOST_MODEL, NULL, {0},
+    {"<cpu mode='host-passthrough'><cache mode='passthrough'/></cpu>",
+     VP_OP_DEFINE,
+     VP_CPU_HOST_MODEL,
+     NULL,
+     {0},
      "cpu: host-passthrough -> host-model: the guest has <cache mode='passthrough'>, which only "
      "host-passthrough takes (impossible)\n"},
 };
 
 START_TEST(checks_guest_cpu)
 {
-    const struct golden like = {NULL, NULL, checks[_i].mode, checks[_i].model,
-                                checks[_i].topology, NULL, false};
+    const struct golden like = {NULL, NULL, checks[_i].mode, checks[_i].model, checks[_i].topology,
+                                NULL, false};
     VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
     VP_AUTO(free) char *text = NULL;
     struct vp_changes changes = {0};
@@ -431,8 +494,8 @@ static void strip_after(const char *xml)
     bool changed;
 
     make_pins("v0=1 v1=2 e=0 i1=3", &pins);
-    ck_assert_int_eq(
-        vp_rewrite_pins(xmlDocGetRootElement(doc), &pins, "database", &changed, NULL), 0);
+    ck_assert_int_eq(vp_rewrite_pins(xmlDocGetRootElement(doc), &pins, "database", &changed, NULL),
+                     0);
     ck_assert(changed);
     ck_assert_int_eq(vp_rewrite_strip(xmlDocGetRootElement(doc), &changed, NULL), 0);
     ck_assert(changed);

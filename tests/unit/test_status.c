@@ -14,8 +14,7 @@
     "<domstatus " attributes ">\n"                                                                 \
     "  <taint flag='hook-script'/>\n"                                                              \
     "  <monitor path='/var/lib/libvirt/qemu/domain-1-a/monitor.sock' type='unix'/>\n"              \
-    "  <namespaces><mount/></namespaces>\n" inside                                                 \
-    "  <numad nodeset='0' cpuset='0-3'/>\n"                                                        \
+    "  <namespaces><mount/></namespaces>\n" inside "  <numad nodeset='0' cpuset='0-3'/>\n"         \
     "  <qemuCaps>\n    <flag name='vcpu'/>\n  </qemuCaps>\n"                                       \
     "  <domain type='qemu' id='1'>\n"                                                              \
     "    <name>a</name>\n"                                                                         \
