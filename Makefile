@@ -134,5 +134,6 @@ clean:
 	rm -rf $(BUILD)
 
 include tests/tests.mk
+include packaging/packages.mk
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
