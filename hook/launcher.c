@@ -16,9 +16,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +27,9 @@
 
 #define INPUT_MAX (16u << 20)
 #define LIMIT_MS 2000 /* [host] hook-limit as long as nobody said otherwise */
+#define LIMIT_MOST_MS 3600000
+#define ARGUMENTS_MAX 32
+#define LOG_DAEMON_ERR 27 /* syslog(3): facility daemon, level err */
 #define WORKER "virtpin-hook-worker"
 
 enum kind {
@@ -36,6 +40,7 @@ enum kind {
 
 struct launch {
     const char *operation;
+    bool asked;  /* the operation is of KIND_ASKED */
     bool refuse; /* on-error */
     long limit_ms;
     int in, out, err, control; /* memory files */
@@ -63,10 +68,11 @@ static enum kind kind_of(const char *operation)
     return KIND_IGNORE;
 }
 
-/* A small file's text, cut at the end; false if it cannot be read. */
+/* A small file's text, cut at the end; false if it cannot be read. A FIFO in
+ * its place must not hold us. */
 static bool read_small(const char *path, char *text, size_t size)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     ssize_t length;
 
     if (fd < 0)
@@ -77,19 +83,24 @@ static bool read_small(const char *path, char *text, size_t size)
     return length >= 0;
 }
 
-/* The off switch; an odd file counts as "off". */
+/* The off switch, as vp_conf_disabled reads it: whatever is odd counts as "off". */
 static bool disabled(const char *config)
 {
     char path[4096], text[512];
     const char *slash = strrchr(config, '/');
+    int dir = slash ? (int)(slash - config + 1) : 0;
     long long until;
+    char *end;
 
-    if ((size_t)snprintf(path, sizeof(path), "%.*s/disabled", slash ? (int)(slash - config) : 1,
-                         slash ? config : ".") >= sizeof(path))
+    if ((size_t)snprintf(path, sizeof(path), "%.*sdisabled", dir, config) >= sizeof(path))
         return false;
     if (!read_small(path, text, sizeof(text)))
         return access(path, F_OK) == 0;
-    if (sscanf(text, "until=%lld", &until) != 1)
+    if (strncmp(text, "until=", 6) != 0 || text[6] < '0' || text[6] > '9')
+        return true;
+    errno = 0;
+    until = strtoll(text + 6, &end, 10);
+    if (errno != 0 || (*end != '\n' && *end != '\0'))
         return true;
     return now_ms(CLOCK_REALTIME) / 1000 < until;
 }
@@ -98,10 +109,11 @@ static bool disabled(const char *config)
  * earlier one. */
 static void take_words(struct launch *launch, const char *text)
 {
-    const char *limit = strstr(text, "limit=");
+    const char *word = strstr(text, "limit=");
+    long limit = word ? strtol(word + 6, NULL, 10) : 0;
 
-    if (limit && atol(limit + 6) > 0)
-        launch->limit_ms = atol(limit + 6);
+    if (limit > 0)
+        launch->limit_ms = limit < LIMIT_MOST_MS ? limit : LIMIT_MOST_MS;
     if (strstr(text, "on-error=refuse"))
         launch->refuse = true;
     else if (strstr(text, "on-error=allow"))
@@ -119,14 +131,39 @@ static void take_control(struct launch *launch)
     }
 }
 
+/* syslog(3) waits while the log's reader stands still; this does not. */
+static void log_error(const char *text)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = VP_LOG_SOCKET};
+    char record[2048];
+    int length = snprintf(record, sizeof(record), "<%d>virtpin-hook[%d]: %s", LOG_DAEMON_ERR,
+                          (int)getpid(), text);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return;
+    if (length >= (int)sizeof(record))
+        length = (int)sizeof(record) - 1;
+    if (sendto(fd, record, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address,
+               sizeof(address)) < 0)
+        record[0] = '\0'; /* there is nobody else to tell */
+    close(fd);
+}
+
 /* virtpin itself failed: by on-error, said where the operator will look. */
 static int failed(struct launch *launch, const char *guest, const char *why)
 {
+    char text[1600];
+    int length;
+
     take_control(launch);
-    openlog("virtpin-hook", LOG_PID, LOG_DAEMON);
-    syslog(LOG_ERR, "guest %s, %s: %s; on-error = %s", guest, launch->operation, why,
-           launch->refuse ? "refuse" : "allow");
-    if (!launch->refuse)
+    length =
+        snprintf(text, sizeof(text), "guest %.250s, %.32s: %.1000s", guest, launch->operation, why);
+    if (launch->asked)
+        snprintf(text + length, sizeof(text) - (size_t)length, "; on-error = %s",
+                 launch->refuse ? "refuse" : "allow");
+    log_error(text);
+    if (!launch->asked || !launch->refuse)
         return 0;
     dprintf(STDERR_FILENO, "virtpin: %s (on-error = refuse)\n", why);
     return 1;
@@ -198,6 +235,7 @@ static void become_worker(const struct launch *launch, char **argv, pid_t launch
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != launcher)
         _exit(127);
+    setpgid(0, 0);
     if (dup2(launch->in, STDIN_FILENO) < 0 || dup2(launch->out, STDOUT_FILENO) < 0 ||
         dup2(launch->err, STDERR_FILENO) < 0 || dup2(launch->control, VP_CONTROL_FD) < 0)
         _exit(127);
@@ -228,6 +266,7 @@ static int await(struct launch *launch, pid_t worker, long began)
         if (launch->limit_ms <= before)
             break;
     }
+    kill(-worker, SIGKILL); /* and what it may have started */
     kill(worker, SIGKILL);
     /* a process that the kernel holds is not waited for */
     poll(&wait, pidfd >= 0 ? 1 : 0, 50);
@@ -237,12 +276,14 @@ static int await(struct launch *launch, pid_t worker, long began)
 
 static int answer(struct launch *launch, const char *guest, int status)
 {
-    char why[128];
+    static const char prefix[] = "virtpin: ";
+    char text[1100];
+    char *why = text;
 
     if (status == -1) {
-        snprintf(why, sizeof(why), "the hook's worker did not end within %ld ms and was ended",
+        snprintf(text, sizeof(text), "the hook's worker did not end within %ld ms and was ended",
                  launch->limit_ms);
-        return failed(launch, guest, why);
+        return failed(launch, guest, text);
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         copy_out(launch->out, STDOUT_FILENO);
@@ -253,30 +294,43 @@ static int answer(struct launch *launch, const char *guest, int status)
         return 1;
     }
     if (WIFSIGNALED(status))
-        snprintf(why, sizeof(why), "the hook's worker was ended by signal %d", WTERMSIG(status));
+        snprintf(text, sizeof(text), "the hook's worker was ended by signal %d", WTERMSIG(status));
     else if (WEXITSTATUS(status) == 127)
-        snprintf(why, sizeof(why), "the hook's worker could not be executed");
+        snprintf(text, sizeof(text), "the hook's worker could not be executed");
     else {
-        ssize_t length = pread(launch->err, why, sizeof(why) - 1, 0);
+        ssize_t length = pread(launch->err, text, sizeof(text) - 1, 0);
 
-        why[length > 0 ? length : 0] = '\0';
-        why[strcspn(why, "\n")] = '\0';
+        text[length > 0 ? length : 0] = '\0';
+        text[strcspn(text, "\n")] = '\0';
+        if (strncmp(text, prefix, sizeof(prefix) - 1) == 0)
+            why += sizeof(prefix) - 1;
     }
     return failed(launch, guest, why[0] != '\0' ? why : "the hook's worker failed");
 }
 
+/* Options first, then libvirt's four words, whatever they look like. */
+static void child_arguments(int argc, char **argv, int first, char *daemon, char **child)
+{
+    int count = 1;
+
+    child[count++] = daemon;
+    for (int i = 1; i < first; i++)
+        child[count++] = argv[i];
+    child[count++] = (char *)"--";
+    for (int i = first; i < argc; i++)
+        child[count++] = argv[i];
+    child[count] = NULL;
+}
+
 static int launch(struct launch *launch, int argc, char **argv, int first)
 {
-    char *child[16] = {NULL};
+    char *child[ARGUMENTS_MAX + 4] = {NULL};
     char daemon[32];
     long began = now_ms(CLOCK_MONOTONIC);
     pid_t launcher = getpid(), worker;
-    int count = 1;
 
     snprintf(daemon, sizeof(daemon), "--daemon=%d", (int)getppid());
-    child[count++] = daemon;
-    for (int i = 1; i < argc && count < 15; i++)
-        child[count++] = argv[i];
+    child_arguments(argc, argv, first, daemon, child);
     launch->in = memfd_create("virtpin-in", MFD_CLOEXEC);
     launch->out = memfd_create("virtpin-out", MFD_CLOEXEC);
     launch->err = memfd_create("virtpin-err", MFD_CLOEXEC);
@@ -303,40 +357,60 @@ static int usage(FILE *out, int status)
     return status;
 }
 
+/* --config into *config; false: not an option of ours, or half of one. */
+static bool options_good(int first, char **argv, const char **config)
+{
+    if (first % 2 != 1 || first > ARGUMENTS_MAX - 4)
+        return false;
+    for (int i = 1; i < first; i += 2) {
+        if (strcmp(argv[i], "--config") == 0)
+            *config = argv[i + 1];
+        else if (strcmp(argv[i], "--topology") != 0 && strcmp(argv[i], "--policy-dir") != 0)
+            return false;
+    }
+    return true;
+}
+
+/* A descriptor that is missing would be taken by a memory file. */
+static void open_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", O_RDWR);
+}
+
 int main(int argc, char **argv)
 {
-    struct launch self = {.limit_ms = LIMIT_MS};
+    struct launch self = {.limit_ms = LIMIT_MS, .control = -1};
     const char *config = VP_SYSCONFDIR "/virtpin/virtpin.conf";
+    int first = argc - 4; /* libvirt's words are always four; guests may be named like options */
     char words[256];
     enum kind kind;
-    int first = 1;
+    int result;
 
     /* session daemons run the same hook as an ordinary user */
     if (geteuid() != 0)
         return 0;
-    for (; first < argc && strncmp(argv[first], "--", 2) == 0; first++) {
-        if (strcmp(argv[first], "--help") == 0)
-            return usage(stdout, 0);
-        if (first + 1 >= argc)
-            return usage(stderr, 2);
-        if (strcmp(argv[first], "--config") == 0)
-            config = argv[first + 1];
-        else if (strcmp(argv[first], "--topology") != 0 && strcmp(argv[first], "--policy-dir") != 0)
-            return usage(stderr, 2);
-        first++;
-    }
-    if (argc - first < 2)
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return usage(stdout, 0);
+    if (first < 1)
         return usage(stderr, 2);
+    open_standard_streams();
     self.operation = argv[first + 1];
     kind = kind_of(self.operation);
-    if (kind == KIND_IGNORE || disabled(config))
+    if (kind == KIND_IGNORE)
         return 0;
+    self.asked = kind == KIND_ASKED;
+    /* a limit on file sizes counts for memory files too */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     if (read_small(VP_LAUNCHER_FILE, words, sizeof(words)))
         take_words(&self, words);
-    if (kind == KIND_ASKED)
-        return launch(&self, argc, argv, first);
-    self.refuse = false;
-    launch(&self, argc, argv, first);
-    return 0;
+    if (!options_good(first, argv, &config))
+        result = failed(&self, argv[first], "its options are not those that virtpin-hook has");
+    else if (disabled(config))
+        return 0;
+    else
+        result = launch(&self, argc, argv, first);
+    return self.asked ? result : 0;
 }

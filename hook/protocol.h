@@ -13,7 +13,14 @@
  * soon as it knows them. */
 #define VP_CONTROL_FD 3
 
-/* The same words, kept for launches whose worker cannot say them. */
+/* The same words, kept for launches whose worker cannot say them. A worker
+ * with another run-dir leaves the file alone. */
+#ifndef VP_LAUNCHER_FILE
 #define VP_LAUNCHER_FILE "/run/virtpin/launcher"
+#endif
+
+#ifndef VP_LOG_SOCKET
+#define VP_LOG_SOCKET "/dev/log"
+#endif
 
 #endif

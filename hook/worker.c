@@ -21,12 +21,14 @@
 struct operation {
     const char *name;
     int (*run)(struct vp_hook *hook, struct vp_error *err);
+    bool books; /* makes a lease */
 };
 
 static const struct operation operations[] = {
-    {"prepare", vp_op_prepare},  {"started", vp_op_started},     {"stopped", vp_op_stopped},
-    {"release", vp_op_stopped},  {"reconnect", vp_op_reconnect}, {"migrate", vp_op_incoming},
-    {"restore", vp_op_incoming},
+    {"prepare", vp_op_prepare, true},      {"started", vp_op_started, false},
+    {"stopped", vp_op_stopped, false},     {"release", vp_op_stopped, false},
+    {"reconnect", vp_op_reconnect, false}, {"migrate", vp_op_incoming, true},
+    {"restore", vp_op_incoming, true},
 };
 
 bool vp_hook_managed(const struct vp_hook *hook)
@@ -111,27 +113,50 @@ static int read_domain(struct vp_hook *hook, struct vp_error *err)
     return 0;
 }
 
+/* What on-error says for this guest. One that no policy puts in force is never
+ * refused. */
+static enum vp_verdict verdict_of(const struct vp_hook *hook)
+{
+    const struct vp_policy *policy = hook->choice.policy;
+
+    if (!policy || policy->mode != VP_MODE_ENFORCE)
+        return VP_VERDICT_ALLOW;
+    return policy->on_error != VP_VERDICT_UNSET ? policy->on_error
+                                                : hook->engine.set->host.on_error;
+}
+
+/* For launches to come, whose worker may not get so far. */
+static void keep_words(const char *run_dir, const char *words, size_t length)
+{
+    const char *slash = strrchr(VP_LAUNCHER_FILE, '/');
+    char kept[128] = "";
+    int fd;
+
+    if (strlen(run_dir) != (size_t)(slash - VP_LAUNCHER_FILE) ||
+        strncmp(run_dir, VP_LAUNCHER_FILE, strlen(run_dir)) != 0)
+        return;
+    fd = open(VP_LAUNCHER_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return;
+    if (pread(fd, kept, sizeof(kept) - 1, 0) < 0 || strcmp(kept, words) != 0) {
+        if (pwrite(fd, words, length, 0) != (ssize_t)length || ftruncate(fd, (off_t)length) < 0)
+            (void)unlink(VP_LAUNCHER_FILE); /* better none than half of it */
+    }
+    close(fd);
+}
+
 /* Tells the launcher, and launches to come, how long and what on failure. */
 static void say_words(const struct vp_hook *hook)
 {
     const struct vp_host_conf *host = &hook->engine.set->host;
-    enum vp_verdict verdict = host->on_error;
-    char words[128], kept[128] = "";
-    int length, fd;
+    char words[128];
+    int length;
 
     length = snprintf(words, sizeof(words), "limit=%u\non-error=%s\n", host->hook_limit_ms,
-                      verdict == VP_VERDICT_REFUSE ? "refuse" : "allow");
-    fd = open(VP_LAUNCHER_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0) {
-        if (pread(fd, kept, sizeof(kept) - 1, 0) < 0 || strcmp(kept, words) != 0)
-            if (pwrite(fd, words, (size_t)length, 0) == length && ftruncate(fd, length) < 0)
-                length = 0;
-        close(fd);
-    }
-    if (hook->choice.policy && hook->choice.policy->on_error != VP_VERDICT_UNSET)
-        verdict = hook->choice.policy->on_error;
+                      host->on_error == VP_VERDICT_REFUSE ? "refuse" : "allow");
+    keep_words(host->run_dir, words, (size_t)length);
     length = snprintf(words, sizeof(words), "limit=%u\non-error=%s\n", host->hook_limit_ms,
-                      verdict == VP_VERDICT_REFUSE ? "refuse" : "allow");
+                      verdict_of(hook) == VP_VERDICT_REFUSE ? "refuse" : "allow");
     if (write(VP_CONTROL_FD, words, (size_t)length) != length)
         return; /* run by hand, without a launcher */
 }
@@ -147,6 +172,47 @@ static void report_choice(const struct vp_hook *hook)
                    hook->engine.findings.count > 0 ? hook->engine.findings.item[0].text : "");
 }
 
+/* The parent of a process, and the name of the process itself; 0: there is none. */
+static pid_t parent_of(pid_t pid, char *comm, size_t size)
+{
+    char path[64], text[512];
+    const char *open_at, *close_at;
+    size_t length;
+    FILE *file;
+    int parent;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (!file)
+        return 0;
+    length = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[length] = '\0';
+    open_at = strchr(text, '(');
+    close_at = strrchr(text, ')');
+    if (!open_at || !close_at || sscanf(close_at + 1, " %*c %d", &parent) != 1)
+        return 0;
+    snprintf(comm, size, "%.*s", (int)(close_at - open_at - 1), open_at + 1);
+    return parent;
+}
+
+/* A lease lives as long as the daemon that asked for it. Between the two may be
+ * a script in hooks/ that calls us and ends with us. */
+static pid_t daemon_above(pid_t caller)
+{
+    char comm[32];
+    pid_t pid = caller;
+
+    for (int level = 0; level < 8 && pid > 1; level++) {
+        pid_t parent = parent_of(pid, comm, sizeof(comm));
+
+        if (parent > 0 && (strcmp(comm, "libvirtd") == 0 || strcmp(comm, "virtqemud") == 0))
+            return pid;
+        pid = parent;
+    }
+    return caller;
+}
+
 static int run(struct vp_hook *hook, const struct operation *operation,
                const struct vp_conf_where *where, const char *topology, struct vp_error *err)
 {
@@ -159,6 +225,8 @@ static int run(struct vp_hook *hook, const struct operation *operation,
     report_choice(hook);
     /* a decision must be over before the launcher's patience is */
     hook->engine.lock_ms = hook->engine.set->host.hook_limit_ms / 2;
+    if (operation->books)
+        hook->daemon_pid = daemon_above(hook->daemon_pid);
     return operation->run(hook, err);
 }
 
@@ -169,6 +237,10 @@ static int parse_arguments(int argc, char **argv, struct vp_hook *hook, struct v
     int first = 1;
 
     for (; first < argc && strncmp(argv[first], "--", 2) == 0; first++) {
+        if (argv[first][2] == '\0') {
+            first++; /* libvirt's words follow, whatever they look like */
+            break;
+        }
         if (strncmp(argv[first], "--daemon=", 9) == 0)
             hook->daemon_pid = (pid_t)atoi(argv[first] + 9);
         else if (strcmp(argv[first], "--config") == 0 && first + 1 < argc)
@@ -188,20 +260,22 @@ static int parse_arguments(int argc, char **argv, struct vp_hook *hook, struct v
     return 0;
 }
 
+/* A guest that runs is never refused: whatever fails then is virtpin's failure. */
 static int finish(struct vp_hook *hook, int result, const struct vp_error *err)
 {
+    bool refused = err->code == VP_REFUSED && strcmp(hook->operation, "started") != 0;
+
     if (result == 0)
         return 0;
-    if (err->code == VP_REFUSED && hook->choice.policy)
+    if (refused && hook->choice.policy)
         fprintf(stderr, "virtpin: guest %s, policy %s: %s\n", hook->name, hook->choice.policy->name,
                 err->text);
     else
         fprintf(stderr, "virtpin: %s\n", err->text);
-    vp_journal(err->code == VP_REFUSED ? LOG_NOTICE : LOG_ERR,
-               err->code == VP_REFUSED ? VP_MSG_REFUSED : VP_MSG_HOOK_ERROR,
+    vp_journal(refused ? LOG_NOTICE : LOG_ERR, refused ? VP_MSG_REFUSED : VP_MSG_HOOK_ERROR,
                &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1, "guest %s, %s: %s", hook->name,
                hook->operation, err->text);
-    return err->code == VP_REFUSED ? VP_WORKER_REFUSED : VP_WORKER_FAILED;
+    return refused ? VP_WORKER_REFUSED : VP_WORKER_FAILED;
 }
 
 int main(int argc, char **argv)

@@ -27,7 +27,7 @@ struct vp_hook {
 /* Operations: 0 good, -1 with *err: VP_REFUSED refuses, else virtpin failed. */
 int vp_op_prepare(struct vp_hook *hook, struct vp_error *err);
 int vp_op_started(struct vp_hook *hook, struct vp_error *err);
-int vp_op_stopped(struct vp_hook *hook, struct vp_error *err);  /* and release */
+int vp_op_stopped(struct vp_hook *hook, struct vp_error *err); /* and release */
 int vp_op_reconnect(struct vp_hook *hook, struct vp_error *err);
 int vp_op_incoming(struct vp_hook *hook, struct vp_error *err); /* migrate and restore */
 

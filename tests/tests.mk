@@ -10,6 +10,14 @@ $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(ARCHIVES) $(UNIT_LIBS) $(LIBS_FULL)
 
+# The launcher with its fixed paths below the directory that the test works in.
+$(BUILD)/tests/unit/launcher: hook/launcher.c hook/protocol.h
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -fsanitize=% -fno-sanitize% -MMD -MP,$(ALL_CFLAGS)) -static \
+	    -DVP_LAUNCHER_FILE='"launcher"' -DVP_LOG_SOCKET='"log"' -o $@ $<
+$(BUILD)/tests/unit/test_launcher: | $(BUILD)/tests/unit/launcher
+
 .PRECIOUS: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/fuzz/fuzz_%.o
 
 $(BUILD)/tests/rig/logsink: $(BUILD)/tests/rig/logsink.o
@@ -62,4 +70,5 @@ lint:
 	@BUILD=$(BUILD) tests/run-lint
 .PHONY: print-flags
 print-flags:
-	@echo "$(filter-out -MMD -MP,$(ALL_CFLAGS))"
+	$(info $(filter-out -MMD -MP,$(ALL_CFLAGS)))
+	@:
