@@ -136,5 +136,7 @@ int vp_enforcer_run(struct vp_enforcer *enforcer, struct vp_error *err)
                enforcer->engine.set->count);
     result = sd_event_loop(enforcer->event);
     sd_notify(0, "STOPPING=1");
+    if (result > 0)
+        return vp_fail(err, VP_HOST, "this program has been replaced: to be started anew");
     return result < 0 ? vp_fail_errno(err, VP_HOST, -result, "the event loop") : 0;
 }

@@ -173,29 +173,36 @@ void vp_record_save(struct vp_enforcer *enforcer, struct vp_watched *guest)
     forget_old(guest, vp_now_ms());
 }
 
-void vp_record_recall(struct vp_enforcer *enforcer, struct vp_watched *guest)
+static void recall_one(struct vp_enforcer *enforcer, struct vp_drift_record *record)
+{
+    struct vp_watched *guest = vp_enforcer_guest(enforcer, record->uuid);
+    struct vp_case *seen =
+        guest ? vp_record_case(guest, record->role, record->index, record->kind) : NULL;
+
+    if (seen) {
+        seen->record = *record;
+        seen->standing = true;
+        seen->said = true;
+        seen->event_us = vp_clock_us();
+    } else if (!guest) {
+        record->state = VP_DRIFT_REPAIRED;
+        record->repaired_ms = vp_now_ms();
+        vp_ledger_drift_put(enforcer->engine.ledger, record, NULL);
+    }
+}
+
+void vp_record_recall(struct vp_enforcer *enforcer)
 {
     VP_AUTO(free) struct vp_drift_record *records = NULL;
     struct vp_error err = {0};
     size_t count = 0;
 
-    if (vp_ledger_drift_list(enforcer->engine.ledger, 0, 0, &records, &count, &err) < 0) {
+    if (vp_ledger_drift_list(enforcer->engine.ledger, 0, 0, &records, &count, &err) < 0)
         vp_enforcer_complain(enforcer, &err);
-        return;
-    }
     for (size_t i = 0; i < count; i++) {
-        struct vp_case *seen;
-
-        if (records[i].state == VP_DRIFT_REPAIRED ||
-            strcmp(records[i].uuid, guest->row.uuid) != 0 || records[i].kind == VP_DRIFT_DEFINITION)
-            continue;
-        seen = vp_record_case(guest, records[i].role, records[i].index, records[i].kind);
-        if (!seen)
-            return;
-        seen->record = records[i];
-        seen->standing = true;
-        seen->said = true;
-        seen->event_us = vp_clock_us();
+        /* definitions are the libvirt side's */
+        if (records[i].state != VP_DRIFT_REPAIRED && records[i].kind != VP_DRIFT_DEFINITION)
+            recall_one(enforcer, &records[i]);
     }
 }
 

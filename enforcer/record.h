@@ -43,8 +43,9 @@ bool vp_record_standing(const struct vp_watched *guest);
  * next call. Forgets cases long over. */
 void vp_record_save(struct vp_enforcer *enforcer, struct vp_watched *guest);
 
-/* Start: takes up the cases that the last enforcer left open. */
-void vp_record_recall(struct vp_enforcer *enforcer, struct vp_watched *guest);
+/* Start: takes up the cases that the last enforcer left open; those of guests
+ * that are no more are closed. */
+void vp_record_recall(struct vp_enforcer *enforcer);
 
 /* The guest has gone: nothing of it stays open. */
 void vp_record_ended(struct vp_enforcer *enforcer, struct vp_watched *guest);

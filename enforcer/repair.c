@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "decide/error.h"
+#include "enforcer/above.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/judge.h"
 #include "enforcer/patience.h"
@@ -116,7 +117,7 @@ static bool repairable(enum vp_drift_kind kind)
 
 static void drifted(struct look *look, size_t number)
 {
-    const struct vp_diff *diff = &look->diffs.item[number];
+    struct vp_diff *diff = &look->diffs.item[number];
     struct vp_case *seen = vp_record_case(look->guest, diff->role, diff->index, diff->kind);
     enum vp_drift_state state;
     struct vp_culprit by;
@@ -124,6 +125,11 @@ static void drifted(struct look *look, size_t number)
 
     if (!seen)
         return;
+    if (diff->kind == VP_DRIFT_CPUSET_ABOVE && seen->standing)
+        snprintf(diff->where, sizeof(diff->where), "%s", seen->record.where);
+    else if (diff->kind == VP_DRIFT_CPUSET_ABOVE)
+        vp_above_where(&look->enforcer->engine.cgroups, group_of(look, diff),
+                       &look->enforcer->engine.topology->online, diff);
     find_culprit(look, diff, &by, &event_us);
     vp_record_seen(look->guest, seen, diff, &by, event_us);
     state = vp_patience_state(look->enforcer, look->guest, seen, look->now_us);

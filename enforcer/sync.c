@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "enforcer/sync.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "decide/cleanup.h"
 #include "decide/error.h"
@@ -88,8 +90,6 @@ static int add_guest(struct vp_enforcer *enforcer, struct vp_guest_row *row)
         return -1;
     guest->fresh = !enforcer->first_sync || enforcer->rebuilding;
     enforcer->guest[enforcer->guest_count++] = guest;
-    if (enforcer->first_sync)
-        vp_record_recall(enforcer, guest);
     return 0;
 }
 
@@ -220,6 +220,8 @@ static int sync_rows(struct vp_enforcer *enforcer, struct vp_error *err)
     enforcer->sync_wanted = false;
     if (read_rows(enforcer, err) < 0)
         return -1;
+    if (enforcer->first_sync)
+        vp_record_recall(enforcer);
     enforcer->first_sync = false;
     if (take_requests(enforcer, err) < 0)
         return -1;
@@ -229,6 +231,17 @@ static int sync_rows(struct vp_enforcer *enforcer, struct vp_error *err)
         return -1;
     enforcer->sync_wanted = false;
     return 0;
+}
+
+/* The package was updated under us: a ledger of a newer schema is for the new
+ * program, which the service manager starts when this one ends. */
+static bool program_replaced(void)
+{
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+    path[length > 0 ? length : 0] = '\0';
+    return length > 10 && strcmp(path + length - 10, " (deleted)") == 0;
 }
 
 void vp_sync(struct vp_enforcer *enforcer)
@@ -241,6 +254,8 @@ void vp_sync(struct vp_enforcer *enforcer)
     if (result < 0) {
         enforcer->sync_wanted = true;
         vp_enforcer_complain(enforcer, &err);
+        if (err.code == VP_HOST && program_replaced())
+            sd_event_exit(enforcer->event, EXIT_FAILURE);
     }
     /* A lock that was busy is no trouble yet: the next sweep tries again. */
     if (result == 0 || err.code != VP_BUSY)

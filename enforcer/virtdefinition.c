@@ -2,16 +2,130 @@
 #include "enforcer/virtdefinition.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
-#include "decide/cleanup.h"
 #include "decide/error.h"
 #include "enforcer/driftlog.h"
 #include "host/definition.h"
 #include "host/engine.h"
 #include "host/journal.h"
 #include "host/virt.h"
+
+/* ---- open records, under the lock ---- */
+
+static int load(struct vp_definitions *definitions, struct vp_engine *engine, struct vp_error *err)
+{
+    struct vp_drift_record *all = NULL;
+    size_t count = 0, kept = 0;
+
+    if (definitions->loaded)
+        return 0;
+    if (vp_ledger_drift_list(engine->ledger, 0, 0, &all, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].kind == VP_DRIFT_DEFINITION && all[i].state != VP_DRIFT_REPAIRED)
+            all[kept++] = all[i];
+    }
+    definitions->open = realloc(all, (kept + 1) * sizeof(*all));
+    definitions->count = definitions->open ? kept : 0;
+    if (!definitions->open)
+        free(all);
+    definitions->loaded = true;
+    return 0;
+}
+
+static struct vp_drift_record *find(struct vp_definitions *definitions, const char *uuid)
+{
+    for (size_t i = 0; i < definitions->count; i++) {
+        if (strcmp(definitions->open[i].uuid, uuid) == 0)
+            return &definitions->open[i];
+    }
+    return NULL;
+}
+
+static int remember(struct vp_definitions *definitions, const struct vp_drift_record *record,
+                    struct vp_error *err)
+{
+    struct vp_drift_record *old = find(definitions, record->uuid);
+    struct vp_drift_record *grown;
+
+    if (old && record->state == VP_DRIFT_REPAIRED)
+        *old = definitions->open[--definitions->count];
+    else if (old)
+        *old = *record;
+    if (old || record->state == VP_DRIFT_REPAIRED)
+        return 0;
+    grown = reallocarray(definitions->open, definitions->count + 1, sizeof(*grown));
+    if (!grown)
+        return vp_fail(err, VP_HOST, "out of memory");
+    definitions->open = grown;
+    grown[definitions->count++] = *record;
+    return 0;
+}
+
+static bool same(const struct vp_drift_record *a, const struct vp_drift_record *b)
+{
+    return a->state == b->state && strcmp(a->wanted_text, b->wanted_text) == 0 &&
+           strcmp(a->found_text, b->found_text) == 0;
+}
+
+static int put_locked(struct vp_definitions *definitions, struct vp_engine *engine,
+                      struct vp_drift_record *record, struct vp_error *err)
+{
+    struct vp_drift_record *old;
+
+    if (load(definitions, engine, err) < 0)
+        return -1;
+    old = find(definitions, record->uuid);
+    if (old && same(old, record))
+        return 0;
+    if (old) {
+        record->id = old->id;
+        record->first_ms = old->first_ms;
+        record->count = old->count + 1;
+    }
+    if (vp_ledger_drift_put(engine->ledger, record, err) < 0)
+        return -1;
+    vp_driftlog(record);
+    return remember(definitions, record, err);
+}
+
+static int put(struct vp_definitions *definitions, struct vp_engine *engine,
+               struct vp_drift_record *record, struct vp_error *err)
+{
+    int result;
+
+    pthread_mutex_lock(&definitions->mutex);
+    result = put_locked(definitions, engine, record, err);
+    pthread_mutex_unlock(&definitions->mutex);
+    return result;
+}
+
+/* What was open is over, by us or by somebody else. */
+static int close_record(struct vp_definitions *definitions, struct vp_engine *engine,
+                        const char *uuid, struct vp_error *err)
+{
+    struct vp_drift_record record, *old;
+    int result;
+
+    pthread_mutex_lock(&definitions->mutex);
+    result = load(definitions, engine, err);
+    old = result == 0 ? find(definitions, uuid) : NULL;
+    if (old) {
+        record = *old;
+        record.state = VP_DRIFT_REPAIRED;
+        record.last_ms = record.repaired_ms = vp_now_ms();
+        result = vp_ledger_drift_put(engine->ledger, &record, err);
+        if (result == 0)
+            result = remember(definitions, &record, err);
+    }
+    pthread_mutex_unlock(&definitions->mutex);
+    return result;
+}
+
+/* ---- one definition ---- */
 
 static void join_changes(const struct vp_changes *changes, bool to, char *text, size_t size)
 {
@@ -28,48 +142,9 @@ static void join_changes(const struct vp_changes *changes, bool to, char *text, 
     }
 }
 
-/* The record of that guest that is still open, so that it is the same one
- * that goes on. */
-static void take_up(struct vp_engine *engine, struct vp_drift_record *record)
-{
-    VP_AUTO(free) struct vp_drift_record *old = NULL;
-    struct vp_error err = {0};
-    size_t count = 0;
-
-    if (vp_ledger_drift_list(engine->ledger, 0, 0, &old, &count, &err) < 0)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        if (old[i].kind == VP_DRIFT_DEFINITION && old[i].state != VP_DRIFT_REPAIRED &&
-            strcmp(old[i].uuid, record->uuid) == 0) {
-            record->id = old[i].id;
-            record->first_ms = old[i].first_ms;
-            record->count = old[i].count + 1;
-        }
-    }
-}
-
-static bool same_text(const char *a, const char *b)
-{
-    return strcmp(a, b) == 0;
-}
-
-static bool stands_already(struct vp_engine *engine, const struct vp_drift_record *record)
-{
-    VP_AUTO(free) struct vp_drift_record *old = NULL;
-    struct vp_error err = {0};
-    size_t count = 0;
-
-    if (record->id == 0 ||
-        vp_ledger_drift_list(engine->ledger, 0, record->id - 1, &old, &count, &err) < 0)
-        return false;
-    return count > 0 && old[0].id == record->id && old[0].state == record->state &&
-           same_text(old[0].wanted_text, record->wanted_text) &&
-           same_text(old[0].found_text, record->found_text);
-}
-
-static int keep_record(struct vp_engine *engine, virDomainPtr domain,
-                       const struct vp_changes *changes, enum vp_drift_state state,
-                       struct vp_error *err)
+static int keep_record(struct vp_definitions *definitions, struct vp_engine *engine,
+                       virDomainPtr domain, const char *uuid, const struct vp_changes *changes,
+                       enum vp_drift_state state, struct vp_error *err)
 {
     struct vp_drift_record record = {.role = VP_ROLE_EMULATOR,
                                      .kind = VP_DRIFT_DEFINITION,
@@ -80,55 +155,13 @@ static int keep_record(struct vp_engine *engine, virDomainPtr domain,
                                      .by = {.uid = -1}};
 
     record.last_ms = record.first_ms;
-    if (virDomainGetUUIDString(domain, record.uuid) < 0)
-        return vp_virt_fail(err, "reading a uuid");
-    snprintf(record.guest, sizeof(record.guest), "%s", virDomainGetName(domain));
-    join_changes(changes, true, record.wanted_text, sizeof(record.wanted_text));
-    join_changes(changes, false, record.found_text, sizeof(record.found_text));
     if (state == VP_DRIFT_REPAIRED)
         record.repaired_ms = record.last_ms;
-    take_up(engine, &record);
-    if (stands_already(engine, &record))
-        return 0;
-    vp_driftlog(&record);
-    return vp_ledger_drift_put(engine->ledger, &record, err);
-}
-
-/* A definition that is as it should be closes what was open. */
-static int close_record(struct vp_engine *engine, virDomainPtr domain, struct vp_error *err)
-{
-    VP_AUTO(free) struct vp_drift_record *old = NULL;
-    char uuid[VIR_UUID_STRING_BUFLEN];
-    size_t count = 0;
-
-    if (virDomainGetUUIDString(domain, uuid) < 0)
-        return vp_virt_fail(err, "reading a uuid");
-    if (vp_ledger_drift_list(engine->ledger, 0, 0, &old, &count, err) < 0)
-        return -1;
-    for (size_t i = 0; i < count; i++) {
-        if (old[i].kind != VP_DRIFT_DEFINITION || old[i].state == VP_DRIFT_REPAIRED ||
-            strcmp(old[i].uuid, uuid) != 0)
-            continue;
-        old[i].state = VP_DRIFT_REPAIRED;
-        old[i].repaired_ms = vp_now_ms();
-        if (vp_ledger_drift_put(engine->ledger, &old[i], err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* Under audit the difference is recorded and nothing is written. */
-static bool audited(struct vp_engine *engine, virDomainPtr domain)
-{
-    VP_AUTO(vp_domain) struct vp_domain *read = NULL;
-    VP_AUTO(free) char *xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
-    struct vp_choice choice = {0};
-    struct vp_error err = {0};
-
-    if (!xml || vp_domain_parse(xml, strlen(xml), &read, &err) < 0)
-        return false;
-    vp_engine_choose(engine, read, &choice);
-    return choice.policy && choice.policy->mode == VP_MODE_AUDIT;
+    snprintf(record.uuid, sizeof(record.uuid), "%s", uuid);
+    snprintf(record.guest, sizeof(record.guest), "%.127s", virDomainGetName(domain));
+    join_changes(changes, true, record.wanted_text, sizeof(record.wanted_text));
+    join_changes(changes, false, record.found_text, sizeof(record.found_text));
+    return put(definitions, engine, &record, err);
 }
 
 static void say_findings(virDomainPtr domain, const struct vp_findings *findings)
@@ -140,36 +173,52 @@ static void say_findings(virDomainPtr domain, const struct vp_findings *findings
                    findings->item[i].remedy ? findings->item[i].remedy : "");
 }
 
-int vp_virtdefinition(struct vp_engine *engine, virDomainPtr domain, struct vp_error *err)
+/* The state that a result leaves the definition in. Same, and yet something
+ * differs: its policy is only audited. */
+static enum vp_drift_state state_of(enum vp_definition_result result)
+{
+    switch (result) {
+    case VP_DEFINITION_SAME:
+        return VP_DRIFT_AUDIT;
+    case VP_DEFINITION_WRITTEN:
+        return VP_DRIFT_REPAIRED;
+    case VP_DEFINITION_CONTESTED:
+        return VP_DRIFT_CONTESTED;
+    case VP_DEFINITION_IMPOSSIBLE:
+    case VP_DEFINITION_FAILED:
+        break;
+    }
+    return VP_DRIFT_OPEN;
+}
+
+int vp_virtdefinition(struct vp_definitions *definitions, struct vp_engine *engine,
+                      virDomainPtr domain, struct vp_error *err)
 {
     struct vp_changes changes = {0};
     struct vp_findings findings = {0};
-    bool audit = audited(engine, domain);
-    enum vp_definition_result result =
-        vp_definition_rewrite(engine, domain, audit, &changes, &findings, err);
-    int status = 0;
+    char uuid[VIR_UUID_STRING_BUFLEN];
+    enum vp_definition_result result;
+    int status;
 
-    switch (result) {
-    case VP_DEFINITION_SAME:
-        status = close_record(engine, domain, err);
-        break;
-    case VP_DEFINITION_WRITTEN:
-        status =
-            keep_record(engine, domain, &changes, audit ? VP_DRIFT_AUDIT : VP_DRIFT_REPAIRED, err);
-        break;
-    case VP_DEFINITION_IMPOSSIBLE:
-        status = keep_record(engine, domain, &changes, audit ? VP_DRIFT_AUDIT : VP_DRIFT_OPEN, err);
-        break;
-    case VP_DEFINITION_CONTESTED:
-        status = keep_record(engine, domain, &changes, VP_DRIFT_CONTESTED, err);
-        break;
-    case VP_DEFINITION_FAILED:
+    if (virDomainGetUUIDString(domain, uuid) < 0)
+        return vp_virt_fail(err, "reading a uuid");
+    result = vp_definition_rewrite(engine, domain, false, &changes, &findings, err);
+    if (result == VP_DEFINITION_FAILED)
         status = -1;
-        break;
-    }
-    if (result != VP_DEFINITION_SAME)
+    else if (result == VP_DEFINITION_SAME && changes.count == 0)
+        status = close_record(definitions, engine, uuid, err);
+    else
+        status = keep_record(definitions, engine, domain, uuid, &changes, state_of(result), err);
+    if (result != VP_DEFINITION_SAME && result != VP_DEFINITION_FAILED)
         say_findings(domain, &findings);
     vp_changes_clear(&changes);
     vp_findings_clear(&findings);
     return status;
+}
+
+int vp_virtdefinition_gone(struct vp_definitions *definitions, struct vp_engine *engine,
+                           const char *uuid, struct vp_error *err)
+{
+    vp_definition_forget(engine->set->host.state_dir, uuid);
+    return close_record(definitions, engine, uuid, err);
 }

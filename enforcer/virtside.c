@@ -2,6 +2,7 @@
 #include "enforcer/virtside.h"
 
 #include <errno.h>
+#include <libxml/parser.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -62,8 +63,12 @@ static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event
     char uuid[VIR_UUID_STRING_BUFLEN];
 
     (void)connection, (void)detail;
-    if (event == VIR_DOMAIN_EVENT_DEFINED && virDomainGetUUIDString(domain, uuid) == 0)
+    if (virDomainGetUUIDString(domain, uuid) < 0)
+        return 0;
+    if (event == VIR_DOMAIN_EVENT_DEFINED)
         vp_queue_want(&side->queue, uuid, VP_VIRT_DEFINITION);
+    else if (event == VIR_DOMAIN_EVENT_UNDEFINED)
+        vp_queue_want(&side->queue, uuid, VP_VIRT_UNDEFINED);
     return 0;
 }
 
@@ -199,8 +204,10 @@ int vp_virtside_start(struct vp_virtside **out, const struct vp_conf_where *wher
     struct vp_virtside *side = calloc(1, sizeof(*side));
 
     if (!side || vp_queue_init(&side->queue) < 0 || pthread_mutex_init(&side->mutex, NULL) != 0 ||
-        !keep_uri(side, uri))
+        pthread_mutex_init(&side->definitions.mutex, NULL) != 0 || !keep_uri(side, uri))
         return vp_fail(err, VP_HOST, "out of memory");
+    /* libxml2 wants to be set up before threads parse (xmlInitParser's manual). */
+    xmlInitParser();
     side->where = where;
     side->topology = topology;
     atomic_store(&side->enabled, true);

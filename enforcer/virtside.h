@@ -14,6 +14,7 @@ struct vp_virtside;
 enum vp_virt_want {
     VP_VIRT_TELL = 1,       /* libvirt's live pins = what is in force */
     VP_VIRT_DEFINITION = 2, /* the definition to the policy */
+    VP_VIRT_UNDEFINED = 8,  /* its definition was taken away: so is what we kept of it */
     VP_VIRT_LEASE = 4,      /* a lease that stays: ask whether the guest is active at all */
 };
 

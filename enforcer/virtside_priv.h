@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "enforcer/virtdefinition.h"
 #include "enforcer/virtqueue.h"
 #include "enforcer/virtside.h"
 
@@ -27,6 +28,7 @@ struct vp_virtside {
     virConnectPtr connection;
     atomic_bool connected, enabled, look_at_all;
     atomic_uint generation; /* of policies */
+    struct vp_definitions definitions;
     struct vp_queue queue;
 };
 

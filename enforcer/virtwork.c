@@ -136,6 +136,22 @@ static int end_lease(struct work *work, virConnectPtr connection, const struct v
     return active == 0 && same ? vp_engine_free(&work->engine, task->uuid, 0, err) : 0;
 }
 
+/* Undefined, and not defined again since? A transient domain has no definition
+ * to keep anything for either. */
+static int check_undefined(struct work *work, virConnectPtr connection, const struct vp_task *task,
+                           struct vp_error *err)
+{
+    VP_AUTO(virDomainPtr) virDomainPtr domain = vp_virt_domain(connection, task->uuid, err);
+    int persistent = domain ? virDomainIsPersistent(domain) : 0;
+
+    if ((!domain && err->code != VP_GONE) || persistent < 0)
+        return -1;
+    *err = (struct vp_error){0};
+    return persistent
+               ? 0
+               : vp_virtdefinition_gone(&work->side->definitions, &work->engine, task->uuid, err);
+}
+
 /* Returns the wants that are to be tried again. */
 static unsigned work_on(struct work *work, virConnectPtr connection, const struct vp_task *task,
                         struct vp_error *err)
@@ -146,8 +162,10 @@ static unsigned work_on(struct work *work, virConnectPtr connection, const struc
 
     if ((task->wants & VP_VIRT_LEASE) && end_lease(work, connection, task, err) < 0)
         return 0; /* the next sweep asks again */
+    if ((task->wants & VP_VIRT_UNDEFINED) && check_undefined(work, connection, task, err) < 0)
+        again |= VP_VIRT_UNDEFINED;
     if (!(task->wants & (VP_VIRT_TELL | VP_VIRT_DEFINITION)))
-        return 0;
+        return again;
     domain = vp_virt_domain(connection, task->uuid, err);
     if (!domain)
         return err->code == VP_GONE ? 0 : task->wants;
@@ -157,7 +175,8 @@ static unsigned work_on(struct work *work, virConnectPtr connection, const struc
     }
     if ((task->wants & VP_VIRT_TELL) && tell(work, domain, &facts, err) < 0)
         again |= VP_VIRT_TELL;
-    if ((task->wants & VP_VIRT_DEFINITION) && vp_virtdefinition(&work->engine, domain, err) < 0)
+    if ((task->wants & VP_VIRT_DEFINITION) &&
+        vp_virtdefinition(&work->side->definitions, &work->engine, domain, err) < 0)
         again |= VP_VIRT_DEFINITION;
     clear_facts(&facts);
     return err->code == VP_GONE ? 0 : again;
@@ -178,7 +197,7 @@ static void do_task(struct work *work, const struct vp_task *task)
         if (open_engine(work, &err) == 0)
             again = work_on(work, connection, task, &err);
         /* What is asked again is said once; what is given up is said. */
-        if (err.code != VP_OK && err.code != VP_GONE && task->tries == 0)
+        if (err.code != VP_OK && err.code != VP_GONE && err.code != VP_BUSY && task->tries == 0)
             vp_journal(LOG_WARNING, NULL, NULL, 0, "%s: %s", task->uuid, err.text);
         if (err.code == VP_HOST)
             close_engine(work);
