@@ -65,7 +65,7 @@ static int hold_row(struct release *release, struct vp_guest_row *row, struct vp
     if (!release->engine->ledger)
         return 0;
     if (virDomainGetUUIDString(release->domain, uuid) != 0)
-        return vp_virt_fail(err, "the uuid of %s", virDomainGetName(release->domain));
+        return vp_virt_fail(err, "the uuid of a guest");
     found = vp_ledger_guest(release->engine->ledger, uuid, row, err);
     if (found != 1)
         return found;
@@ -101,7 +101,7 @@ static int release_live(struct release *release, const struct vp_guest_row *row,
     VP_AUTO(vp_domain) struct vp_domain *live = NULL;
 
     if (!xml)
-        return vp_virt_fail(err, "reading what %s runs by", virDomainGetName(release->domain));
+        return vp_virt_fail(err, "reading what %s runs by", release->ctl->argv[0]);
     if (vp_domain_parse(xml, strlen(xml), &live, err) != 0)
         return -1;
     if (!live->applied_policy)

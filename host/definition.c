@@ -22,11 +22,12 @@ static void forget_attempt(struct vp_work *work)
 {
     for (int i = 0; i < VP_FACETS; i++) {
         vp_kept_clear(&work->kept[i]);
-        work->keep[i] = false;
+        vp_kept_clear(&work->prior[i]);
+        work->keep[i] = work->had[i] = false;
     }
     vp_changes_clear(work->changes);
     vp_findings_clear(work->findings);
-    work->written = work->impossible = work->contested = work->called = false;
+    work->written = work->impossible = work->contested = false;
 }
 
 /* ---- may it be written at all ---- */
@@ -187,6 +188,44 @@ static int alter(struct vp_work *work, xmlNode *root, const struct vp_domain *do
     return 0;
 }
 
+/* ---- after it ---- */
+
+static void report_dropped(struct vp_work *work, const struct vp_domain *now)
+{
+    struct vp_changes left = {0};
+    char text[1024];
+
+    if (vp_guest_cpu_check(now, work->choice.policy, VP_OP_DEFINE, &left) == 0)
+        for (size_t i = 0; i < left.count; i++) {
+            if (left.item[i].impossible)
+                continue;
+            snprintf(text, sizeof(text), "libvirt dropped a part of the %s: asked for %s, it has %s",
+                     vp_facet_word(left.item[i].facet), left.item[i].to, left.item[i].from);
+            vp_work_report(work, VP_WARNING, text, NULL);
+        }
+    vp_changes_clear(&left);
+}
+
+/* xml is what libvirt has made of what was written. */
+static int done(void *context, const char *xml, size_t length, struct vp_error *err)
+{
+    struct vp_work *work = context;
+    VP_AUTO(vp_domain) struct vp_domain *now = NULL;
+
+    if (vp_domain_parse(xml, length, &now, err) != 0)
+        return -1;
+    for (int i = 0; i < VP_FACETS; i++) {
+        if (!work->keep[i])
+            continue;
+        vp_facet_print(now, (enum vp_facet)i, work->kept[i].got);
+        vp_text_hash(xml, length, work->kept[i].after);
+        vp_kept_written(&work->kept[i], vp_now_ms());
+    }
+    vp_reverted_remove(work->state_dir, work->uuid);
+    report_dropped(work, now);
+    return vp_work_save(work, err);
+}
+
 /* ---- pins alone need no define: libvirt changes them itself, without a race ---- */
 
 /* Calls can set pins but not take one out, nor <vcpu cpuset=>. */
@@ -205,6 +244,21 @@ static bool calls_suffice(const struct vp_work *work, xmlNode *root, const struc
     return true;
 }
 
+/* Calls are not watched: what is there now counts as theirs only if it is. */
+static int read_calls_back(struct vp_work *work, struct vp_error *err)
+{
+    VP_AUTO(free) char *xml = vp_definition_read(work->domain, err);
+    VP_AUTO(vp_domain) struct vp_domain *now = NULL;
+    char print[VP_HASH_TEXT];
+
+    if (!xml || vp_domain_parse(xml, strlen(xml), &now, err) != 0)
+        return -1;
+    vp_facet_print(now, VP_FACET_PINS, print);
+    if (strcmp(print, work->kept[VP_FACET_PINS].wrote) != 0)
+        return 0;
+    return done(work, xml, strlen(xml), err);
+}
+
 static int call_pins(struct vp_work *work, const struct vp_domain *before,
                      const struct vp_domain *after, struct vp_error *err)
 {
@@ -216,8 +270,7 @@ static int call_pins(struct vp_work *work, const struct vp_domain *before,
     if (vp_virt_set_pins(work->domain, &after->pins, &before->pins, VIR_DOMAIN_AFFECT_CONFIG,
                          &told, err) != 0)
         return -1;
-    work->called = true;
-    return 0;
+    return read_calls_back(work, err);
 }
 
 /* ---- the two callbacks of vp_redefine ---- */
@@ -296,47 +349,6 @@ static int check(void *context, const char *xml, size_t length, struct vp_error 
     return kept == 0 || undone < kept;
 }
 
-/* ---- after it ---- */
-
-static void report_dropped(struct vp_work *work, const struct vp_domain *now)
-{
-    struct vp_changes left = {0};
-    char text[1024];
-
-    if (vp_guest_cpu_check(now, work->choice.policy, VP_OP_DEFINE, &left) == 0)
-        for (size_t i = 0; i < left.count; i++) {
-            if (left.item[i].impossible)
-                continue;
-            snprintf(text, sizeof(text), "libvirt dropped a part of the %s: asked for %s, it has %s",
-                     vp_facet_word(left.item[i].facet), left.item[i].to, left.item[i].from);
-            vp_work_report(work, VP_WARNING, text, NULL);
-        }
-    vp_changes_clear(&left);
-}
-
-static int record_read_back(struct vp_work *work, struct vp_error *err)
-{
-    VP_AUTO(free) char *xml = vp_definition_read(work->domain, err);
-    VP_AUTO(vp_domain) struct vp_domain *now = NULL;
-
-    /* Undefined since: what was kept is of no more use. */
-    if (!xml && err->code == VP_GONE) {
-        vp_definition_forget(work->state_dir, work->uuid);
-        return 0;
-    }
-    if (!xml || vp_domain_parse(xml, strlen(xml), &now, err) != 0)
-        return -1;
-    for (int i = 0; i < VP_FACETS; i++) {
-        if (!work->keep[i])
-            continue;
-        vp_facet_print(now, (enum vp_facet)i, work->kept[i].got);
-        vp_text_hash(xml, strlen(xml), work->kept[i].after);
-    }
-    vp_reverted_remove(work->state_dir, work->uuid);
-    report_dropped(work, now);
-    return vp_work_save(work, err);
-}
-
 static enum vp_definition_result finish(struct vp_work *work, enum vp_redefined redefined,
                                         bool dry_run, struct vp_error *err)
 {
@@ -344,13 +356,11 @@ static enum vp_definition_result finish(struct vp_work *work, enum vp_redefined 
     case VP_REDEFINED_NOTHING:
         if (work->contested)
             return VP_DEFINITION_CONTESTED;
-        if (work->called)
-            return record_read_back(work, err) == 0 ? VP_DEFINITION_WRITTEN : VP_DEFINITION_FAILED;
         if (work->written && (!work->audit || dry_run))
             return VP_DEFINITION_WRITTEN;
         return work->impossible ? VP_DEFINITION_IMPOSSIBLE : VP_DEFINITION_SAME;
     case VP_REDEFINED_DONE:
-        return record_read_back(work, err) == 0 ? VP_DEFINITION_WRITTEN : VP_DEFINITION_FAILED;
+        return VP_DEFINITION_WRITTEN;
     case VP_REDEFINED_GONE:
         if (!dry_run)
             vp_definition_forget(work->state_dir, work->uuid);
@@ -365,14 +375,8 @@ static enum vp_definition_result finish(struct vp_work *work, enum vp_redefined 
     return VP_DEFINITION_FAILED;
 }
 
-/* libvirt refused the define: the records of this attempt must not say that
- * something of ours stands there. */
-static void drop_kept(struct vp_work *work)
-{
-    for (int i = 0; i < VP_FACETS; i++)
-        if (work->keep[i] && !work->kept[i].write[1])
-            vp_kept_remove(work->state_dir, work->uuid, (enum vp_facet)i, NULL);
-}
+static const struct vp_redefine_ops ops = {
+    .make = make, .check = check, .done = done, .abandon = vp_work_abandon};
 
 enum vp_definition_result vp_definition_rewrite(struct vp_engine *engine, virDomainPtr domain,
                                                 bool dry_run, struct vp_changes *changes,
@@ -393,17 +397,17 @@ enum vp_definition_result vp_definition_rewrite(struct vp_engine *engine, virDom
     if (!err)
         err = &own;
     if (virDomainGetUUIDString(domain, work.uuid) != 0) {
-        vp_virt_fail(err, "the uuid of %s", virDomainGetName(domain));
+        vp_virt_fail(err, "the uuid of a guest");
         return VP_DEFINITION_FAILED;
     }
     if (!dry_run && (lock = vp_definition_lock(work.state_dir, work.uuid, err)) < 0)
         return VP_DEFINITION_FAILED;
-    redefined = vp_redefine(domain, make, check, &work, err);
-    if (redefined == VP_REDEFINED_FAILED)
-        drop_kept(&work);
+    redefined = vp_redefine(domain, &ops, &work, err);
     result = finish(&work, redefined, dry_run, err);
-    for (int i = 0; i < VP_FACETS; i++)
+    for (int i = 0; i < VP_FACETS; i++) {
         vp_kept_clear(&work.kept[i]);
+        vp_kept_clear(&work.prior[i]);
+    }
     vp_changes_clear(&own_changes);
     vp_findings_clear(&own_findings);
     if (lock >= 0)

@@ -84,11 +84,18 @@ static enum facet_verdict prepare_facet(struct vp_work *work, const struct vp_do
             return FACET_FAILED;
         }
     }
-    memmove(&kept->write[1], &kept->write[0], (VP_KEPT_WRITES - 1) * sizeof(kept->write[0]));
-    kept->write[0] = now;
     kept->got[0] = kept->after[0] = '\0';
     snprintf(kept->policy, sizeof(kept->policy), "%s", policy);
     return FACET_WRITE;
+}
+
+static int load_prior(struct vp_work *work, enum vp_facet facet, struct vp_error *err)
+{
+    int found =
+        vp_kept_load(work->state_dir, work->uuid, facet, &work->prior[facet], err);
+
+    work->had[facet] = found == 1;
+    return found < 0 ? -1 : 0;
 }
 
 /* 1: write; 0: nothing to write; -1. */
@@ -115,6 +122,8 @@ int vp_work_prepare(struct vp_work *work, const struct vp_domain *before,
             dropped = true;
             break;
         case FACET_WRITE:
+            if (load_prior(work, (enum vp_facet)i, err) != 0)
+                return -1;
             snprintf(work->kept[i].wrote, VP_HASH_TEXT, "%s", wanted);
             work->keep[i] = write = true;
             break;
@@ -132,4 +141,18 @@ int vp_work_save(struct vp_work *work, struct vp_error *err)
         if (work->keep[i] && vp_kept_save(work->state_dir, &work->kept[i], err) != 0)
             return -1;
     return 0;
+}
+
+void vp_work_abandon(void *context)
+{
+    struct vp_work *work = context;
+
+    for (int i = 0; i < VP_FACETS; i++) {
+        if (!work->keep[i])
+            continue;
+        if (work->had[i])
+            vp_kept_save(work->state_dir, &work->prior[i], NULL);
+        else
+            vp_kept_remove(work->state_dir, work->uuid, (enum vp_facet)i, NULL);
+    }
 }

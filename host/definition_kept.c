@@ -283,6 +283,12 @@ int vp_kept_remove(const char *state_dir, const char *uuid, enum vp_facet facet,
     return 0;
 }
 
+void vp_kept_written(struct vp_kept *kept, int64_t now_ms)
+{
+    memmove(&kept->write[1], &kept->write[0], (VP_KEPT_WRITES - 1) * sizeof(kept->write[0]));
+    kept->write[0] = now_ms;
+}
+
 void vp_kept_clear(struct vp_kept *kept)
 {
     free(kept->original);

@@ -45,6 +45,8 @@ int vp_kept_save(const char *state_dir, const struct vp_kept *kept, struct vp_er
 int vp_kept_remove(const char *state_dir, const char *uuid, enum vp_facet facet,
                    struct vp_error *err);
 void vp_kept_clear(struct vp_kept *kept);
+/* Notes that the facet was written at that time. */
+void vp_kept_written(struct vp_kept *kept, int64_t now_ms);
 
 /* What the facet of a domain says, as a hash; other parts do not matter. */
 void vp_facet_print(const struct vp_domain *domain, enum vp_facet facet, char print[VP_HASH_TEXT]);

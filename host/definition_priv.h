@@ -23,12 +23,13 @@ struct vp_work {
     bool impossible;   /* something of the policy cannot be had */
     bool contested;
     bool audit;
-    bool called;       /* libvirt was told by calls; no define is needed */
     struct vp_choice choice; /* points into the engine's set */
     struct vp_changes *changes;
     struct vp_findings *findings;
     struct vp_kept kept[VP_FACETS]; /* of this attempt: to be saved with what was read back */
     bool keep[VP_FACETS];
+    struct vp_kept prior[VP_FACETS]; /* what stood in those files before, where had */
+    bool had[VP_FACETS];
 };
 
 void vp_work_report(struct vp_work *work, enum vp_grade grade, const char *text,
@@ -40,5 +41,7 @@ int vp_work_prepare(struct vp_work *work, const struct vp_domain *before,
                     const struct vp_domain *after, const char *xml, size_t length,
                     struct vp_error *err);
 int vp_work_save(struct vp_work *work, struct vp_error *err);
+/* The records as they were: nothing was defined. context: the work. */
+void vp_work_abandon(void *context);
 
 #endif

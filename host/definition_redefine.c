@@ -25,17 +25,18 @@
 
 char *vp_definition_read(virDomainPtr domain, struct vp_error *err)
 {
+    const char *name = virDomainGetName(domain);
     char *xml;
 
     /* A domain that is running and was undefined still answers, with what it
      * runs by: that is no definition. */
     if (virDomainIsPersistent(domain) == 0) {
-        vp_fail(err, VP_GONE, "guest %s has no definition", virDomainGetName(domain));
+        vp_fail(err, VP_GONE, "guest %s has no definition", name);
         return NULL;
     }
     xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
     if (!xml)
-        vp_virt_fail(err, "reading the definition of %s", virDomainGetName(domain));
+        vp_virt_fail(err, "reading the definition of %s", name);
     return xml;
 }
 
@@ -102,8 +103,8 @@ static bool same_outside(const char *a, const char *b)
 struct attempt {
     virDomainPtr domain;
     virConnectPtr connection;
-    vp_definition_make make;
-    vp_definition_check check;
+    const char *name;
+    const struct vp_redefine_ops *ops;
     void *context;
     char *lost; /* somebody's definition that we replaced: to be taken as the base; owned */
 };
@@ -111,7 +112,7 @@ struct attempt {
 static bool is_ours(const struct attempt *attempt, const char *text, const char *ours)
 {
     return same_outside(text, ours) &&
-           attempt->check(attempt->context, text, strlen(text), NULL) == 1;
+           attempt->ops->check(attempt->context, text, strlen(text), NULL) == 1;
 }
 
 /* True if the definition was removed before ours came, and nobody else has
@@ -168,13 +169,13 @@ static const char *overwritten(const struct vp_watch *watch, const char *ours, c
 }
 
 /* The user's undefine came first: what we defined after it has to go again. */
-static int undo_ghost(virDomainPtr domain, struct vp_error *err)
+static int undo_ghost(const struct attempt *attempt, struct vp_error *err)
 {
-    if (virDomainUndefineFlags(domain, UNDEFINE_FLAGS) == 0 ||
+    if (virDomainUndefineFlags(attempt->domain, UNDEFINE_FLAGS) == 0 ||
         virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
         return 0;
     return vp_virt_fail(err, "%s was undefined while it was rewritten; undefining it again",
-                        virDomainGetName(domain));
+                        attempt->name);
 }
 
 /* ---- one attempt ---- */
@@ -182,6 +183,13 @@ static int undo_ghost(virDomainPtr domain, struct vp_error *err)
 static enum vp_redefined failed(const struct vp_error *err)
 {
     return err->code == VP_GONE ? VP_REDEFINED_GONE : VP_REDEFINED_FAILED;
+}
+
+static enum vp_redefined done(const struct attempt *attempt, const char *now, struct vp_error *err)
+{
+    if (attempt->ops->done && attempt->ops->done(attempt->context, now, strlen(now), err) != 0)
+        return VP_REDEFINED_FAILED;
+    return VP_REDEFINED_DONE;
 }
 
 /* After our define. CONTESTED here means: try again. */
@@ -197,34 +205,41 @@ static enum vp_redefined look_back(struct attempt *attempt, struct vp_watch *wat
     if (!now)
         return failed(err);
     if (made_a_ghost(attempt, watch, ours))
-        return undo_ghost(attempt->domain, err) == 0 ? VP_REDEFINED_GONE : VP_REDEFINED_FAILED;
+        return undo_ghost(attempt, err) == 0 ? VP_REDEFINED_GONE : VP_REDEFINED_FAILED;
     /* Alone on the file, what is other than meant is libvirt's own doing. */
     if (count_written(watch) == 1)
-        return VP_REDEFINED_DONE;
+        return done(attempt, now, err);
     checked =
-        same_outside(now, ours) ? attempt->check(attempt->context, now, strlen(now), err) : 0;
+        same_outside(now, ours) ? attempt->ops->check(attempt->context, now, strlen(now), err) : 0;
     if (checked < 0)
         return VP_REDEFINED_FAILED;
     if (checked == 0)
         return VP_REDEFINED_CONTESTED;
     lost = overwritten(watch, ours, now);
     if (!lost)
-        return VP_REDEFINED_DONE;
+        return done(attempt, now, err);
     attempt->lost = strdup(lost);
     return VP_REDEFINED_CONTESTED;
+}
+
+static void abandon(const struct attempt *attempt)
+{
+    if (attempt->ops->abandon)
+        attempt->ops->abandon(attempt->context);
 }
 
 static enum vp_redefined define(struct attempt *attempt, const char *base, const char *text,
                                 struct vp_error *err)
 {
     VP_AUTO(free) char *again = NULL;
-    struct vp_watch *watch = vp_watch_begin(VP_LIBVIRT_ETC_DIR, virDomainGetName(attempt->domain));
+    struct vp_watch *watch = vp_watch_begin(VP_LIBVIRT_ETC_DIR, attempt->name);
     enum vp_redefined result;
     virDomainPtr defined;
 
     again = vp_definition_read(attempt->domain, err);
     if (!again || strcmp(again, base) != 0) {
         vp_watch_free(watch);
+        abandon(attempt);
         return again ? VP_REDEFINED_CONTESTED : failed(err);
     }
     defined = virDomainDefineXMLFlags(attempt->connection, text, 0);
@@ -232,8 +247,8 @@ static enum vp_redefined define(struct attempt *attempt, const char *base, const
         virDomainFree(defined);
         result = look_back(attempt, watch, text, err);
     } else {
-        vp_virt_fail(err, "libvirt does not take the definition of %s",
-                     virDomainGetName(attempt->domain));
+        vp_virt_fail(err, "libvirt does not take the definition of %s", attempt->name);
+        abandon(attempt);
         result = VP_REDEFINED_FAILED;
     }
     vp_watch_free(watch);
@@ -249,7 +264,7 @@ static enum vp_redefined try_once(struct attempt *attempt, struct vp_error *err)
 
     if (!now)
         return failed(err);
-    made = attempt->make(attempt->context, base ? base : now, strlen(base ? base : now), &text,
+    made = attempt->ops->make(attempt->context, base ? base : now, strlen(base ? base : now), &text,
                          &length, err);
     if (made < 0)
         return VP_REDEFINED_FAILED;
@@ -259,11 +274,11 @@ static enum vp_redefined try_once(struct attempt *attempt, struct vp_error *err)
     return define(attempt, now, made == 0 ? base : text, err);
 }
 
-enum vp_redefined vp_redefine(virDomainPtr domain, vp_definition_make make,
-                              vp_definition_check check, void *context, struct vp_error *err)
+enum vp_redefined vp_redefine(virDomainPtr domain, const struct vp_redefine_ops *ops,
+                              void *context, struct vp_error *err)
 {
     struct attempt attempt = {.domain = domain, .connection = virDomainGetConnect(domain),
-                              .make = make, .check = check, .context = context};
+                              .name = virDomainGetName(domain), .ops = ops, .context = context};
     struct vp_error own;
     enum vp_redefined result = VP_REDEFINED_CONTESTED;
 

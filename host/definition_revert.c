@@ -148,6 +148,8 @@ static int check(void *context, const char *xml, size_t length, struct vp_error 
     return 1;
 }
 
+static const struct vp_redefine_ops ops = {.make = make, .check = check};
+
 int vp_definition_leave(struct vp_engine *engine, virDomainPtr domain, struct vp_error *err)
 {
     VP_AUTO(free) char *xml = vp_definition_read(domain, err);
@@ -159,7 +161,7 @@ int vp_definition_leave(struct vp_engine *engine, virDomainPtr domain, struct vp
     if (!xml)
         return err->code == VP_GONE ? 0 : -1;
     if (virDomainGetUUIDString(domain, uuid) != 0)
-        return vp_virt_fail(err, "the uuid of %s", virDomainGetName(domain));
+        return vp_virt_fail(err, "the uuid of a guest");
     if (vp_domain_parse(xml, strlen(xml), &now, err) != 0)
         return -1;
     vp_engine_choose(engine, now, &choice);
@@ -205,12 +207,12 @@ int vp_definition_revert(struct vp_engine *engine, virDomainPtr domain, bool *re
     if (!err)
         err = &own;
     if (virDomainGetUUIDString(domain, undo.uuid) != 0)
-        return vp_virt_fail(err, "the uuid of %s", virDomainGetName(domain));
+        return vp_virt_fail(err, "the uuid of a guest");
     lock = vp_definition_lock(undo.state_dir, undo.uuid, err);
     if (lock < 0)
         return -1;
     if (load_kept(&undo, &any, err) == 0)
-        result = any ? finish(&undo, domain, vp_redefine(domain, make, check, &undo, err), reverted,
+        result = any ? finish(&undo, domain, vp_redefine(domain, &ops, &undo, err), reverted,
                               err)
                      : 0;
     /* Under the lock: the enforcer hears of our define and looks at once. */

@@ -37,6 +37,8 @@ static int check(void *context, const char *xml, size_t length, struct vp_error 
     return now->applied_policy == NULL;
 }
 
+static const struct vp_redefine_ops ops = {.make = make, .check = check};
+
 int vp_definition_strip(struct vp_engine *engine, virDomainPtr domain, bool *stripped,
                         struct vp_error *err)
 {
@@ -47,11 +49,11 @@ int vp_definition_strip(struct vp_engine *engine, virDomainPtr domain, bool *str
 
     *stripped = false;
     if (virDomainGetUUIDString(domain, uuid) != 0)
-        return vp_virt_fail(err, "the uuid of %s", virDomainGetName(domain));
+        return vp_virt_fail(err, "the uuid of a guest");
     lock = vp_definition_lock(state_dir, uuid, err);
     if (lock < 0)
         return -1;
-    redefined = vp_redefine(domain, make, check, NULL, err);
+    redefined = vp_redefine(domain, &ops, NULL, err);
     if (redefined == VP_REDEFINED_CONTESTED)
         vp_fail(err, VP_BUSY, "the definition of %s changes all the time",
                 virDomainGetName(domain));

@@ -27,7 +27,8 @@ static inline void virDomainPtr_cleanup(virDomainPtr *domain)
 virConnectPtr vp_virt_open(const char *uri, struct vp_error *err);
 
 /* Fills *err from libvirt's last error: "CONTEXT: its message". VP_GONE for
- * VIR_ERR_NO_DOMAIN, VP_HOST else. Returns -1. */
+ * VIR_ERR_NO_DOMAIN, VP_HOST else. Returns -1. No call of libvirt among the
+ * arguments, not even virDomainGetName: each forgets the last error. */
 int vp_virt_fail(struct vp_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
