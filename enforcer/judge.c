@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "enforcer/patience.h"
 #include "enforcer/watched.h"
 
 bool vp_judge_settled(const struct vp_watched *guest, const struct vp_seen *seen)
@@ -86,6 +87,15 @@ static bool has_libvirts(const struct vp_watched *guest, const struct vp_diff *d
     return pin && vp_cpuset_equal(&pin->cpus, &diff->found);
 }
 
+/* The daemon wrote it a moment ago and may be about to set the affinity. */
+static bool libvirt_writes(const struct vp_watched *guest, const struct vp_judgement *judgement,
+                           const struct vp_diff *diff)
+{
+    const struct vp_write *write = vp_watched_write(guest, diff->where);
+
+    return write && write->libvirt && judgement->now_us - write->at_us < VP_DAEMON_WRITE_US;
+}
+
 enum vp_verdict_of_diff vp_judge(const struct vp_watched *guest,
                                  const struct vp_judgement *judgement, size_t number)
 {
@@ -101,7 +111,8 @@ enum vp_verdict_of_diff vp_judge(const struct vp_watched *guest,
     if (guest->fresh || (guest->threads.count > 0 && !vp_watched_knows(guest, diff->tid)) ||
         has_old_plan(guest, judgement, diff, seen))
         return VP_DIFF_QUIET;
-    if (judgement->libvirt_repairs && has_libvirts(guest, diff, seen))
+    if (judgement->libvirt_repairs &&
+        (has_libvirts(guest, diff, seen) || libvirt_writes(guest, judgement, diff)))
         return VP_DIFF_LIBVIRT;
     return VP_DIFF_DRIFT;
 }

@@ -30,7 +30,7 @@ struct vp_judgement {
     const struct vp_cpuset *online;
     bool libvirt_repairs; /* libvirt is there, is told pins, and had time enough left */
     bool setup_late;      /* a thread that is not in its group had time enough to get there */
-    int64_t now_ms;
+    int64_t now_ms, now_us;
 };
 
 /* The verdict on diffs->item[number]. */

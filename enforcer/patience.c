@@ -15,11 +15,25 @@
 /* After started the hook is still at work for some milliseconds. */
 #define SETTLE_MS 500
 
+void vp_patience_busy(struct vp_watched *guest, int64_t now_us, int64_t wait)
+{
+    if (guest->busy_since_us == 0)
+        guest->busy_since_us = now_us;
+    if (now_us + wait > guest->busy_until_us)
+        guest->busy_until_us = now_us + wait;
+}
+
+void vp_patience_done(struct vp_watched *guest, int64_t now_us)
+{
+    if (guest->busy_until_us > now_us + VP_DAEMON_DONE_US)
+        guest->busy_until_us = now_us + VP_DAEMON_DONE_US;
+}
+
 int64_t vp_patience_wait(const struct vp_watched *guest, int64_t now_us)
 {
     int64_t settled_ms = guest->row.since_ms + SETTLE_MS - vp_now_ms();
 
-    if (guest->busy_until_us > now_us)
+    if (guest->busy_until_us > now_us && now_us - guest->busy_since_us < VP_BUSY_MAX_US)
         return guest->busy_until_us - now_us;
     /* A clock that was set back must not make the wait any longer. */
     return guest->fresh && settled_ms > 0 && settled_ms <= SETTLE_MS ? settled_ms * 1000 : 0;

@@ -16,15 +16,25 @@ struct vp_watched;
 
 /* libvirt writes a group's cpuset and then sets the thread's affinity; a
  * repair between the two makes its call fail. Its status file is written after
- * both, so that ends the wait; this is the end where none comes (the call
- * failed, or the daemon was stopped). */
+ * both; this is the end where none comes (the call failed, or the daemon was
+ * stopped). */
 #define VP_DAEMON_WRITE_US 200000
+/* After the status file was written: the next call may already be under way,
+ * and the two kinds of events say nothing of their order. */
+#define VP_DAEMON_DONE_US 20000
+/* However busy libvirt is with a guest, it is looked at this often. */
+#define VP_BUSY_MAX_US 2000000
 /* Hooks and ctl write to the plan: they get the time to finish. */
 #define VP_OWN_WRITE_US 20000
 /* A thread that libvirt is still setting up is looked at again after this. */
 #define VP_SETUP_US 100000
 /* ... and is drift when it is not where it belongs after this. */
 #define VP_SETUP_MAX_US 3000000
+
+/* Somebody is at work on the guest's groups, for `wait` microseconds more. */
+void vp_patience_busy(struct vp_watched *guest, int64_t now_us, int64_t wait);
+/* The status file was written: libvirt's step is over. */
+void vp_patience_done(struct vp_watched *guest, int64_t now_us);
 
 /* Microseconds until this guest may be judged; 0: now. */
 int64_t vp_patience_wait(const struct vp_watched *guest, int64_t now_us);

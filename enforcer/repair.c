@@ -64,20 +64,6 @@ static int gather(struct look *look, struct vp_error *err)
     return 0;
 }
 
-static const struct vp_write *write_at(const struct vp_watched *guest, const char *where)
-{
-    const struct vp_write *last = NULL;
-
-    for (size_t i = 0; i < VP_WRITES_KEPT; i++) {
-        const struct vp_write *write = &guest->write[i];
-
-        if (write->at_us != 0 && strcmp(write->where, where) == 0 &&
-            (!last || write->at_us > last->at_us))
-            last = write;
-    }
-    return last;
-}
-
 static const char *group_of(const struct look *look, const struct vp_diff *diff)
 {
     for (size_t i = 0; i < look->seen.count; i++) {
@@ -100,7 +86,7 @@ static void find_culprit(const struct look *look, const struct vp_diff *diff, st
         snprintf(where, sizeof(where), "%.490s/cpuset.cpus", group_of(look, diff));
     else
         snprintf(where, sizeof(where), "%s", diff->where);
-    write = write_at(look->guest, where);
+    write = vp_watched_write(look->guest, where);
     if (!write || (diff->kind == VP_DRIFT_AFFINITY && look->now_us - write->at_us > LIKELY_US))
         return;
     *by = write->by;
@@ -151,6 +137,7 @@ static void judge(struct look *look)
         .setup_late =
             guest->setup_since_us != 0 && look->now_us - guest->setup_since_us > VP_SETUP_MAX_US,
         .now_ms = vp_now_ms(),
+        .now_us = look->now_us,
     };
     bool audit = vp_watched_audit(guest);
 
@@ -339,6 +326,7 @@ void vp_repair_look(struct vp_enforcer *enforcer, struct vp_watched *guest)
         vp_watched_due(guest, look.now_us + wait);
         return;
     }
+    guest->busy_since_us = 0;
     if (vp_watched_audit(guest))
         guest->fresh = false;
     look_now(&look);

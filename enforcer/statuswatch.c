@@ -10,6 +10,7 @@
 
 #include "decide/error.h"
 #include "enforcer/enforcer.h"
+#include "enforcer/patience.h"
 
 /* How long the hook gets to take a guest into the ledger before we do. */
 #define HOOK_US 3000000
@@ -50,8 +51,7 @@ static void take_event(struct vp_enforcer *enforcer, const struct inotify_event 
         return;
     }
     guest->status_changed = true;
-    /* It is written after the cpuset and the affinity: libvirt's step is done. */
-    guest->busy_until_us = 0;
+    vp_patience_done(guest, vp_clock_us());
     if (guest->event_us == 0)
         guest->event_us = vp_clock_us();
     vp_watched_due(guest, vp_clock_us() + GATHER_US);

@@ -201,6 +201,20 @@ bool vp_watched_knows(const struct vp_watched *guest, pid_t tid)
     return false;
 }
 
+const struct vp_write *vp_watched_write(const struct vp_watched *guest, const char *where)
+{
+    const struct vp_write *last = NULL;
+
+    for (size_t i = 0; i < VP_WRITES_KEPT; i++) {
+        const struct vp_write *write = &guest->write[i];
+
+        if (write->at_us != 0 && strcmp(write->where, where) == 0 &&
+            (!last || write->at_us > last->at_us))
+            last = write;
+    }
+    return last;
+}
+
 void vp_watched_due(struct vp_watched *guest, int64_t at_us)
 {
     if (guest->look_at_us == 0 || at_us < guest->look_at_us)

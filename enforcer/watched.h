@@ -33,6 +33,7 @@ struct vp_case {
 struct vp_write {
     char where[512];
     struct vp_culprit by;
+    bool libvirt; /* the daemon's */
     int64_t at_us;
 };
 #define VP_WRITES_KEPT 8
@@ -55,6 +56,7 @@ struct vp_watched {
     unsigned long task_links; /* number of links of /proc/PID/task then */
     int64_t look_at_us;       /* when to look in full, monotonic; 0: not due */
     int64_t event_us;         /* the event that the coming look answers; 0: none */
+    int64_t busy_since_us;    /* ... continuously since then; 0: not */
     int64_t busy_until_us;    /* libvirt (or a hook) is at work on its groups; 0: not */
     int64_t setup_since_us;   /* since when a thread is not in its own group; 0 */
     uint64_t looks;
@@ -92,6 +94,9 @@ void vp_watched_remember(struct vp_watched *guest, struct vp_threads *threads);
 bool vp_watched_quiet(const struct vp_watched *guest);
 /* Whether that thread was there at the last full look. */
 bool vp_watched_knows(const struct vp_watched *guest, pid_t tid);
+
+/* The last write to that file since the last look, NULL: none was seen. */
+const struct vp_write *vp_watched_write(const struct vp_watched *guest, const char *where);
 
 /* Brings the next look forward to at_us (monotonic microseconds). */
 void vp_watched_due(struct vp_watched *guest, int64_t at_us);

@@ -89,11 +89,12 @@ static void note(struct vp_watched *guest, const char *where, const struct vp_cu
 
     snprintf(write->where, sizeof(write->where), "%.*s", (int)sizeof(write->where) - 1, where);
     write->by = *by;
+    write->libvirt = writer == WRITER_LIBVIRT;
     write->at_us = now_us;
     if (guest->event_us == 0)
         guest->event_us = now_us;
-    if (wait > 0 && now_us + wait > guest->busy_until_us)
-        guest->busy_until_us = now_us + wait;
+    if (wait > 0)
+        vp_patience_busy(guest, now_us, wait);
     vp_watched_due(guest, now_us + wait);
 }
 
