@@ -404,6 +404,8 @@ enum vp_definition_result vp_definition_rewrite(struct vp_engine *engine, virDom
         return VP_DEFINITION_FAILED;
     redefined = vp_redefine(domain, &ops, &work, err);
     result = finish(&work, redefined, dry_run, err);
+    if (result == VP_DEFINITION_SAME && !work.audit)
+        vp_changes_clear(work.changes);
     for (int i = 0; i < VP_FACETS; i++) {
         vp_kept_clear(&work.kept[i]);
         vp_kept_clear(&work.prior[i]);
