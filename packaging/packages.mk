@@ -16,3 +16,18 @@ $(BUILD)/tests/unit/test_manual: $(BUILD)/tests/unit/test_manual.o \
     $(BUILD)/packaging/mantable.o $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(UNIT_LIBS) $(LIBS_FULL)
+
+# ---- completion for zsh and fish, which `make install` has beside bash's -------------------------
+
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+.PHONY: install-completion uninstall-completion check-completion
+install: install-completion
+install-completion:
+	$(Q)install -D -m 644 packaging/completion/_virtpin $(DESTDIR)$(ZSHDIR)/_virtpin
+	$(Q)install -D -m 644 packaging/completion/virtpin.fish $(DESTDIR)$(FISHDIR)/virtpin.fish
+uninstall: uninstall-completion
+uninstall-completion:
+	$(Q)rm -f $(DESTDIR)$(ZSHDIR)/_virtpin $(DESTDIR)$(FISHDIR)/virtpin.fish
+check-completion: $(BUILD)/virtpin
+	@BUILD=$(BUILD) tests/completion/run
