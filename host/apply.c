@@ -8,19 +8,22 @@
 #include "host/engine_priv.h"
 #include "host/threads.h"
 
-/* Bookings that change while we write are followed at most so often; the
- * enforcer's sweep has the last word. */
-#define ROUNDS 5
+/* Bookings that change while we write are followed at most so often (only what
+ * differs is written again); the enforcer's sweep has the last word. */
+#define ROUNDS 50
 
 int vp_engine_pins(struct vp_engine *engine, const struct vp_guest_row *row,
                    const struct vp_domain *domain, struct vp_pins *pins, struct vp_error *err)
 {
-    struct vp_cpuset pool, allowed;
+    struct vp_cpuset pool, allowed, own;
 
     if (!row->plan || row->unplaced)
         return 0;
     if (vp_engine_pool(engine, &pool, err) < 0)
         return -1;
+    /* a plan that is not booked yet takes its CPUs out of the pool as well */
+    vp_plan_exclusive(row->plan, &own);
+    vp_cpuset_minus(&pool, &own);
     vp_engine_allowed(engine, domain, &allowed);
     if (vp_cpuset_meets(&pool, &allowed))
         vp_cpuset_and(&pool, &allowed);
@@ -85,27 +88,47 @@ static int apply_row(struct vp_engine *engine, const struct vp_guest_row *row, b
     return result;
 }
 
-/* 1: applied, the ledger's generation did not rise meanwhile; 0: it rose. */
+/* Whether what was applied is still what should be: a later booking changes
+ * the pool, and nothing for a guest that keeps out of it. 1, 0, -1. */
+static int still_so(struct vp_engine *engine, const struct vp_guest_row *row, uint64_t before,
+                    struct vp_error *err)
+{
+    struct vp_guest_row today = {0};
+    uint64_t after;
+    int found, same;
+
+    if (vp_ledger_gen(engine->ledger, &after, err) < 0)
+        return -1;
+    if (after == before)
+        return 1;
+    if (row->plan && vp_plan_uses_pool(row->plan))
+        return 0;
+    found = vp_ledger_guest(engine->ledger, row->uuid, &today, err);
+    same = found == 0 || (found == 1 && today.gen == row->gen);
+    vp_guest_row_clear(&today);
+    return found < 0 ? -1 : same;
+}
+
+/* 1: applied; 0: bookings changed meanwhile. */
 static int apply_once(struct vp_engine *engine, const char *uuid, bool always,
                       struct vp_pin_report *report, struct vp_error *err)
 {
     struct vp_guest_row row = {0};
-    uint64_t before, after;
+    uint64_t before;
     int result = 0;
     int found;
 
     if (vp_ledger_gen(engine->ledger, &before, err) < 0)
         return -1;
     found = vp_ledger_guest(engine->ledger, uuid, &row, err);
-    if (found < 0)
-        return -1;
-    if (found == 1 && row.state == VP_GUEST_RUNNING && row.plan &&
-        row.plan->mode == VP_MODE_ENFORCE && !row.unplaced)
+    if (found <= 0)
+        return found < 0 ? -1 : 1;
+    if (row.state == VP_GUEST_RUNNING && vp_row_in_force(&row))
         result = apply_row(engine, &row, always, report, err);
+    if (result == 0)
+        result = still_so(engine, &row, before, err);
     vp_guest_row_clear(&row);
-    if (result < 0 || vp_ledger_gen(engine->ledger, &after, err) < 0)
-        return -1;
-    return before == after;
+    return result;
 }
 
 int vp_engine_apply(struct vp_engine *engine, const char *uuid, bool always,
@@ -114,7 +137,7 @@ int vp_engine_apply(struct vp_engine *engine, const char *uuid, bool always,
     int result = 0;
 
     for (int round = 0; result == 0 && round < ROUNDS; round++)
-        result = apply_once(engine, uuid, always, report, err);
+        result = apply_once(engine, uuid, always && round == 0, report, err);
     return result < 0 ? -1 : 0;
 }
 
