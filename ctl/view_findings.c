@@ -8,7 +8,7 @@
 #include "host/engine.h"
 
 #define CATCH_ALL                                                                                  \
-    "give every guest a policy: put examples/99-catch-all.conf (placement = shared) into "         \
+    "give every guest a policy: copy examples/catch-all.conf (placement = shared) into "         \
     "/etc/virtpin/policy.d"
 
 static int add(struct vp_view *view, enum vp_grade grade, const char *guest, const char *text,
