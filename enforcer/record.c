@@ -44,7 +44,7 @@ struct vp_case *vp_record_case(struct vp_watched *guest, enum vp_role role, unsi
     *found = (struct vp_case){
         .record = {.role = role, .index = index, .kind = kind, .repair_us = -1, .by = {.uid = -1}}};
     snprintf(found->record.uuid, sizeof(found->record.uuid), "%s", guest->row.uuid);
-    snprintf(found->record.guest, sizeof(found->record.guest), "%s", guest->row.name);
+    snprintf(found->record.guest, sizeof(found->record.guest), "%.127s", guest->row.name);
     return found;
 }
 

@@ -43,8 +43,11 @@ check "the normalised policy can be had" assert_match "output" "*placement = ded
 
 check "it becomes an audit" web_is audit shared
 check "which status shows" rig_wait 10 assert_guest a web1 mode audit
-check "the guest stays where it is" assert_affinity a web1 vcpu 0 "$own"
-check "and its difference is audited" rig_wait 10 assert_drift a cpuset audit
+check "its CPU is free" rig_wait 5 assert_status a cpus.dedicated ""
+rig_settle
+check "a cpuset is rewritten" narrow
+check "which is recorded" rig_wait 10 assert_drift a cpuset audit
+check "and not undone" assert_affinity a web1 vcpu 0 "$one"
 check "it is enforced again" web_is enforce shared
 check "and the guest goes there" rig_wait 10 assert_affinity a web1 vcpu 0 "$all"
 
