@@ -14,7 +14,6 @@ struct vp_making {
     struct vp_error *err;
     struct vp_cpuset taken; /* others' exclusive CPUs */
     struct vp_cpuset fixed; /* others' non-exclusive ones */
-    struct vp_cpuset held;  /* of taken: kept for guests that have stopped */
     struct vp_cpuset pool;  /* as others leave it */
     bool others_use_pool;
 };

@@ -20,8 +20,6 @@ static void gather_holdings(struct vp_making *m)
             continue;
         vp_cpuset_or(&m->taken, &holding->exclusive);
         vp_cpuset_or(&m->fixed, &holding->fixed);
-        if (holding->held_until_ms != 0)
-            vp_cpuset_or(&m->held, &holding->exclusive);
         m->others_use_pool = m->others_use_pool || holding->uses_pool;
     }
     vp_pool(&in->set->host, in->topology, NULL, 0, &m->pool);
@@ -269,9 +267,38 @@ static void book_answer(struct vp_plan *plan, const struct vp_place_request *req
     plan->nodes = answer->nodes;
 }
 
+/* Who has the CPUs that this guest could have had: "; db-1 has 4-7, db-2 has
+ * 8-9 for 10 s after its stop, 3 more guests". */
+static void say_holders(const struct vp_making *m, char *text, size_t size)
+{
+    size_t used = 0;
+    unsigned named = 0, more = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < m->in->holding_count; i++) {
+        const struct vp_holding *holding = &m->in->holding[i];
+        char cpus[64];
+
+        if (vp_cpuset_empty(&holding->exclusive) || strcmp(holding->uuid, m->in->domain->uuid) == 0)
+            continue;
+        if (named == 3) {
+            more++;
+            continue;
+        }
+        if (vp_cpuset_print(&holding->exclusive, cpus, sizeof(cpus)) >= sizeof(cpus))
+            snprintf(cpus, sizeof(cpus), "%u CPUs", vp_cpuset_count(&holding->exclusive));
+        used += (size_t)snprintf(text + used, size - used, "%s%.60s has %s%s",
+                                 named++ == 0 ? "; " : ", ", holding->name, cpus,
+                                 holding->held_until_ms != 0 ? " for 10 s after its stop" : "");
+    }
+    if (more > 0)
+        snprintf(text + used, size - used, ", %u more guest%s", more, more == 1 ? "" : "s");
+}
+
 /* 0 planned; 1 does not fit (*m->err says why); -1 failed. */
 static int plan_dedicated(struct vp_making *m, struct vp_place_answer *answer)
 {
+    char holders[512];
     struct vp_place_host host;
     struct vp_place_request request;
     int result;
@@ -293,11 +320,9 @@ static int plan_dedicated(struct vp_making *m, struct vp_place_answer *answer)
         result = result == 0;
     }
     if (result == 0) {
-        vp_fail(m->err, VP_REFUSED, "%s%s%s%s", answer->why, answer->help[0] ? "; " : "",
-                answer->help,
-                vp_cpuset_empty(&m->held)
-                    ? ""
-                    : "; CPUs of guests that just stopped are kept for them for 10 s");
+        say_holders(m, holders, sizeof(holders));
+        vp_fail(m->err, VP_REFUSED, "%s%s%s%s", answer->why, holders, answer->help[0] ? "; " : "",
+                answer->help);
         return 1;
     }
     book_answer(m->plan, &request, answer);
