@@ -78,7 +78,7 @@ int vp_plan_parse(const char *text, struct vp_plan **plan, struct vp_error *err)
 /* Another guest's holdings, as the ledger has them. */
 struct vp_holding {
     char uuid[VP_UUID_TEXT];
-    char name[128];
+    char name[256];
     struct vp_cpuset exclusive;
     struct vp_cpuset fixed;
     bool uses_pool;

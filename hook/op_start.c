@@ -123,6 +123,7 @@ int vp_op_started(struct vp_hook *hook, struct vp_error *err)
 {
     VP_AUTO(vp_status) struct vp_status *status = NULL;
     struct vp_pin_report report = {0};
+    int decided;
 
     if (!vp_hook_managed(hook))
         return 0;
@@ -130,12 +131,15 @@ int vp_op_started(struct vp_hook *hook, struct vp_error *err)
         return -1;
     if (vp_engine_ledger(&hook->engine, true, err) < 0)
         return -1;
-    if (vp_engine_confirm(&hook->engine, hook->domain, status->pid, err) < 0)
+    decided = vp_engine_confirm(&hook->engine, hook->domain, status->pid, err);
+    if (decided < 0)
         return -1;
     if (vp_engine_apply(&hook->engine, hook->domain->uuid, true, &report, err) < 0)
         return -1;
     report_left(hook, &report);
     vp_diffs_clear(&report.left);
+    if (decided > 0) /* its prepare did not come to a booking */
+        vp_hook_apply_pool(hook);
     vp_hook_request(hook, "tell");
     return 0;
 }

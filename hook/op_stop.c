@@ -61,11 +61,15 @@ int vp_op_stopped(struct vp_hook *hook, struct vp_error *err)
 
 int vp_op_reconnect(struct vp_hook *hook, struct vp_error *err)
 {
+    bool adopted;
+
     if (!vp_hook_managed(hook))
         return 0;
     if (vp_engine_ledger(&hook->engine, true, err) < 0)
         return -1;
-    if (vp_engine_adopt(&hook->engine, hook->name, NULL, err) < 0)
+    if (vp_engine_adopt(&hook->engine, hook->name, &adopted, err) < 0)
         return -1;
+    if (adopted)
+        vp_hook_apply_pool(hook);
     return vp_engine_apply(&hook->engine, hook->domain->uuid, false, NULL, err);
 }

@@ -63,8 +63,13 @@ void vp_hook_request(struct vp_hook *hook, const char *kind)
 {
     struct vp_error err = {0};
 
-    if (vp_ledger_begin(hook->engine.ledger, &err) < 0)
+    /* the decision's waiting and this one together are less than the limit */
+    vp_ledger_patience(hook->engine.ledger, hook->engine.lock_ms / 4);
+    if (vp_ledger_begin(hook->engine.ledger, &err) < 0) {
+        vp_ledger_patience(hook->engine.ledger, hook->engine.lock_ms);
         return;
+    }
+    vp_ledger_patience(hook->engine.ledger, hook->engine.lock_ms);
     if (vp_ledger_request(hook->engine.ledger, kind, hook->domain->uuid, &err) < 0 ||
         vp_ledger_commit(hook->engine.ledger, &err) < 0)
         vp_ledger_rollback(hook->engine.ledger);

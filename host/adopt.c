@@ -66,13 +66,18 @@ static int *present_cpus(const struct vp_status *status, const struct vp_policy 
     return keep;
 }
 
-/* Tries libvirt's pins, then the threads' masks, then any free CPUs. */
+enum { KEEP_PLAN, KEEP_LIBVIRT, KEEP_THREADS, KEEP_COUNT };
+
+/* Tries the CPUs of its plan, libvirt's pins, the threads' masks, any free CPUs. */
 static enum vp_plan_result plan_present(struct vp_engine *engine, struct vp_plan_input *input,
-                                        int *const *keep, size_t keep_count, struct vp_plan **plan,
+                                        int *const *keep, struct vp_plan **plan,
                                         struct vp_error *err)
 {
-    for (size_t i = 0; input->policy->placement == VP_PLACE_DEDICATED && i < keep_count; i++) {
+    for (size_t i = 0; input->policy->placement == VP_PLACE_DEDICATED && i < KEEP_COUNT; i++) {
         enum vp_plan_result result;
+
+        if (!keep[i])
+            continue;
 
         input->keep = keep[i];
         input->keep_only = true;
@@ -93,14 +98,14 @@ struct adoption {
     uint64_t start;
     struct vp_choice choice;
     struct vp_plan_input input;
-    int *keep[2]; /* libvirt's pins, the threads' masks */
+    int *keep[KEEP_COUNT]; /* NULL: not known */
 };
 
 static void adoption_clear(struct adoption *a)
 {
     vp_status_free(a->status);
-    free(a->keep[0]);
-    free(a->keep[1]);
+    for (int i = 0; i < KEEP_COUNT; i++)
+        free(a->keep[i]);
 }
 
 /* Everything that is read from the host, before the transaction. */
@@ -121,9 +126,9 @@ static int adoption_read(struct vp_engine *engine, const char *name, struct adop
     vp_engine_input(engine, a->status->domain, &a->choice, &a->input);
     if (vp_threads_list(&engine->cgroups, a->status->pid, a->status, "", &threads, err) < 0)
         return -1;
-    a->keep[0] = present_cpus(a->status, a->choice.policy, NULL);
-    a->keep[1] = present_cpus(a->status, a->choice.policy, &threads);
-    if (!a->keep[0] || !a->keep[1])
+    a->keep[KEEP_LIBVIRT] = present_cpus(a->status, a->choice.policy, NULL);
+    a->keep[KEEP_THREADS] = present_cpus(a->status, a->choice.policy, &threads);
+    if (!a->keep[KEEP_LIBVIRT] || !a->keep[KEEP_THREADS])
         result = vp_fail(err, VP_HOST, "out of memory");
     vp_threads_clear(&threads);
     return result;
@@ -136,7 +141,7 @@ static int put_adopted(struct vp_engine *engine, struct adoption *a, struct vp_e
                                .pid_start = a->start,
                                .since_ms = vp_now_ms()};
     struct vp_error why = {0};
-    enum vp_plan_result result = plan_present(engine, &a->input, a->keep, 2, &row.plan, &why);
+    enum vp_plan_result result = plan_present(engine, &a->input, a->keep, &row.plan, &why);
     int put = -1;
 
     snprintf(row.uuid, sizeof(row.uuid), "%s", a->status->domain->uuid);
@@ -183,14 +188,18 @@ static int adopt_locked(struct vp_engine *engine, struct adoption *a, struct vp_
     return result;
 }
 
-int vp_engine_adopt(struct vp_engine *engine, const char *name, bool *adopted, struct vp_error *err)
+/* As vp_engine_adopt; *unreadable: the guest is the trouble, not the ledger. */
+static int adopt_one(struct vp_engine *engine, const char *name, bool *adopted, bool *unreadable,
+                     struct vp_error *err)
 {
     struct adoption a = {0};
-    int result = -1;
+    int result = adoption_read(engine, name, &a, err);
 
-    if (adopted)
-        *adopted = false;
-    if (adoption_read(engine, name, &a, err) == 0 && vp_ledger_begin(engine->ledger, err) == 0) {
+    *adopted = false;
+    *unreadable = result < 0;
+    if (result == 0)
+        result = vp_ledger_begin(engine->ledger, err);
+    if (result == 0) {
         result = adopt_locked(engine, &a, err);
         if (result == 1 && vp_ledger_commit(engine->ledger, err) < 0)
             result = -1;
@@ -198,9 +207,18 @@ int vp_engine_adopt(struct vp_engine *engine, const char *name, bool *adopted, s
             vp_ledger_rollback(engine->ledger);
     }
     adoption_clear(&a);
-    if (adopted)
-        *adopted = result == 1;
+    *adopted = result == 1;
     return result < 0 ? vp_wrap(err, "guest %s", name) : 0;
+}
+
+int vp_engine_adopt(struct vp_engine *engine, const char *name, bool *adopted, struct vp_error *err)
+{
+    bool done, unreadable;
+    int result = adopt_one(engine, name, &done, &unreadable, err);
+
+    if (adopted)
+        *adopted = done;
+    return result;
 }
 
 struct running {
@@ -274,16 +292,20 @@ int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error
     unsigned events = 0;
     size_t count = 0;
     int result = free_ended(engine, &events, err);
+    bool whole = result == 0;
 
+    if (changed)
+        *changed = false;
     if (list_running(engine, &running, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
         struct vp_error own = {0};
-        bool adopted = false;
+        bool adopted = false, unreadable = false;
 
-        if (vp_engine_adopt(engine, running[i].name, &adopted, &own) < 0 && own.code != VP_GONE &&
-            result == 0) {
-            if (err)
+        if (adopt_one(engine, running[i].name, &adopted, &unreadable, &own) < 0 &&
+            own.code != VP_GONE) {
+            whole = whole && unreadable;
+            if (result == 0 && err)
                 *err = own;
             result = -1;
         }
@@ -291,8 +313,10 @@ int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error
         free(running[i].name);
     }
     free(running);
-    if (result == 0 && vp_ledger_rebuilt(engine->ledger))
-        result = vp_ledger_adopted(engine->ledger, err);
+    /* a guest that cannot be read would keep every other from starting */
+    if (whole && vp_ledger_rebuilt(engine->ledger) &&
+        vp_ledger_adopted(engine->ledger, result == 0 ? err : NULL) < 0)
+        result = -1;
     if (changed)
         *changed = events > 0;
     return result;
@@ -300,18 +324,33 @@ int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error
 
 /* ---- policies changed ---- */
 
+/* The same but for the policy set that they were made under. */
+static bool same_plan(const struct vp_plan *a, const struct vp_plan *b)
+{
+    VP_AUTO(free) char *before = NULL;
+    VP_AUTO(free) char *after = NULL;
+    VP_AUTO(vp_plan) struct vp_plan *copy = a ? vp_plan_copy(a) : NULL;
+
+    if (!copy)
+        return false;
+    memcpy(copy->policy_hash, b->policy_hash, sizeof(copy->policy_hash));
+    before = vp_plan_print(copy);
+    after = vp_plan_print(b);
+    return before && after && strcmp(before, after) == 0;
+}
+
 /* Replaces the row's plan inside an open transaction, or notes why not. */
 static int replan_locked(struct vp_engine *engine, struct vp_guest_row *row, struct adoption *a,
                          bool *changed, struct vp_error *err)
 {
     VP_AUTO(vp_plan) struct vp_plan *plan = NULL;
     struct vp_error why = {0};
-    enum vp_plan_result result = plan_present(engine, &a->input, a->keep, 2, &plan, &why);
+    enum vp_plan_result result = plan_present(engine, &a->input, a->keep, &plan, &why);
 
     if (result == VP_PLAN_FAILED)
         return vp_fail(err, VP_HOST, "%s", why.text);
-    if (result == VP_PLAN_REFUSED && row->plan && !row->unplaced &&
-        row->plan->mode == VP_MODE_ENFORCE) {
+    if (result == VP_PLAN_REFUSED && a->choice.policy->mode == VP_MODE_ENFORCE && row->plan &&
+        !row->unplaced && row->plan->mode == VP_MODE_ENFORCE) {
         free(row->pending);
         row->pending = strdup(why.text);
         return vp_ledger_touch(engine->ledger, row, err);
@@ -325,10 +364,48 @@ static int replan_locked(struct vp_engine *engine, struct vp_guest_row *row, str
     }
     if (!plan)
         return vp_fail(err, VP_HOST, "out of memory");
+    *changed = !same_plan(row->plan, plan) || row->unplaced != NULL;
     vp_plan_free(row->plan);
     row->plan = VP_STEAL(plan);
-    *changed = true;
     return vp_ledger_put(engine->ledger, row, err);
+}
+
+/* Plans anew the run of the guest that was read, if it is still that. */
+static int replan_run(struct vp_engine *engine, struct adoption *a, bool *changed,
+                      struct vp_error *err)
+{
+    struct vp_guest_row row = {0};
+    int found, result = -1;
+
+    if (vp_ledger_begin(engine->ledger, err) < 0)
+        return -1;
+    found = vp_ledger_guest(engine->ledger, a->status->domain->uuid, &row, err);
+    if (found == 1 && row.state == VP_GUEST_RUNNING && row.pid == a->status->pid &&
+        row.pid_start == a->start) {
+        if (row.plan)
+            a->keep[KEEP_PLAN] = vp_keep_of_plan(row.plan, a->status->domain);
+        result = replan_locked(engine, &row, a, changed, err);
+        if (result == 0)
+            result = vp_ledger_commit(engine->ledger, err);
+    } else if (found >= 0) {
+        result = 0;
+    }
+    vp_ledger_rollback(engine->ledger); /* nothing, after a commit */
+    vp_guest_row_clear(&row);
+    if (result < 0)
+        *changed = false;
+    return result;
+}
+
+/* Nothing is put in force any more: the threads first, so that whoever is
+ * killed half-way does it again, and what changed meanwhile once more. */
+static int replan_released(struct vp_engine *engine, struct adoption *a, bool *changed,
+                           struct vp_error *err)
+{
+    if (vp_engine_give_back(engine, a->status, true, err) < 0 ||
+        replan_run(engine, a, changed, err) < 0)
+        return -1;
+    return *changed ? vp_engine_give_back(engine, a->status, false, err) : 0;
 }
 
 int vp_engine_replan(struct vp_engine *engine, const char *uuid, bool *changed,
@@ -336,22 +413,21 @@ int vp_engine_replan(struct vp_engine *engine, const char *uuid, bool *changed,
 {
     struct vp_guest_row row = {0};
     struct adoption a = {0};
+    const struct vp_policy *policy;
     int result = vp_ledger_guest(engine->ledger, uuid, &row, err);
 
     *changed = false;
     if (result == 1 && row.state == VP_GUEST_RUNNING) {
         result = adoption_read(engine, row.name, &a, err);
-        if (result == 0 && (!a.choice.policy || a.choice.policy->mode == VP_MODE_OFF)) {
+        policy = a.choice.policy;
+        if (result == 0 && (!policy || policy->mode == VP_MODE_OFF)) {
             result = vp_engine_unmanage(engine, &row, err);
-            *changed = true;
+            *changed = result == 0;
+        } else if (result == 0 && vp_row_in_force(&row) && a.status->pid == row.pid &&
+                   (policy->mode == VP_MODE_AUDIT || policy->placement == VP_PLACE_NONE)) {
+            result = replan_released(engine, &a, changed, err);
         } else if (result == 0) {
-            result = vp_ledger_begin(engine->ledger, err);
-            if (result == 0)
-                result = replan_locked(engine, &row, &a, changed, err);
-            if (result == 0)
-                result = vp_ledger_commit(engine->ledger, err);
-            if (result < 0)
-                vp_ledger_rollback(engine->ledger);
+            result = replan_run(engine, &a, changed, err);
         }
     }
     adoption_clear(&a);

@@ -12,6 +12,7 @@
 /* A stopped, restoring or incoming guest that libvirt forgets without a word
  * (it may refuse after our answer and call nothing) ends by time. */
 #define ANSWER_MS 60000
+#define CLOCK_MS 1000 /* a clock may be corrected by so much */
 
 bool vp_process_alive(pid_t pid, uint64_t start)
 {
@@ -35,13 +36,26 @@ bool vp_process_alive(pid_t pid, uint64_t start)
     return start == 0 || vp_process_start("/proc", pid) == start;
 }
 
+bool vp_row_in_force(const struct vp_guest_row *row)
+{
+    return row->plan && row->plan->mode == VP_MODE_ENFORCE && !row->unplaced &&
+           row->plan->placement != VP_PLACE_NONE;
+}
+
+/* A clock that was set back must not keep CPUs held. */
+static bool time_is_over(const struct vp_guest_row *row, int64_t now_ms)
+{
+    return row->held_until_ms != 0 &&
+           (row->held_until_ms <= now_ms || row->since_ms > now_ms + CLOCK_MS);
+}
+
 bool vp_row_ended(const struct vp_guest_row *row, int64_t now_ms)
 {
     switch (row->state) {
     case VP_GUEST_RUNNING:
         return !vp_process_alive(row->pid, row->pid_start);
     case VP_GUEST_LEASE:
-        if (row->held_until_ms != 0 && row->held_until_ms <= now_ms)
+        if (time_is_over(row, now_ms))
             return true;
         if (strcmp(row->operation, "stopped") == 0)
             return false;
@@ -127,17 +141,39 @@ enum vp_plan_result vp_engine_plan_locked(struct vp_engine *engine, struct vp_pl
 }
 
 /* Begins a transaction on a ledger that knows all that runs: one made anew,
- * also under our feet, first adopts it. */
+ * also under our feet, first adopts it: then 1, else 0. */
 static int begin_adopted(struct vp_engine *engine, struct vp_error *err)
 {
-    if (vp_ledger_begin(engine->ledger, err) < 0)
-        return -1;
-    if (!vp_ledger_rebuilt(engine->ledger))
-        return 0;
-    vp_ledger_rollback(engine->ledger);
-    if (vp_engine_adopt_all(engine, NULL, err) < 0)
-        return -1;
-    return vp_ledger_begin(engine->ledger, err);
+    for (int times = 0; times < 3; times++) {
+        struct vp_error own = {0};
+
+        if (vp_ledger_begin(engine->ledger, err) < 0)
+            return -1;
+        if (!vp_ledger_rebuilt(engine->ledger))
+            return times > 0;
+        vp_ledger_rollback(engine->ledger);
+        if (vp_engine_adopt_all(engine, NULL, &own) < 0 && vp_ledger_rebuilt(engine->ledger)) {
+            if (err)
+                *err = own;
+            return -1;
+        }
+    }
+    return vp_fail(err, VP_BUSY, "the ledger is replaced again and again");
+}
+
+/* Whether a plan knows just the threads that the domain has. */
+static bool plan_fits(const struct vp_plan *plan, const struct vp_domain *domain)
+{
+    unsigned vcpus = 0;
+
+    if (plan->placement == VP_PLACE_NONE)
+        return true;
+    for (size_t i = 0; i < plan->want_count; i++)
+        vcpus += plan->want[i].role == VP_ROLE_VCPU;
+    for (size_t i = 0; i < domain->iothread_count; i++)
+        if (!vp_plan_find(plan, VP_ROLE_IOTHREAD, domain->iothread[i]))
+            return false;
+    return vcpus == domain->vcpus;
 }
 
 /* Whether an earlier answer of ours, already printed into the guest's XML or
@@ -145,16 +181,9 @@ static int begin_adopted(struct vp_engine *engine, struct vp_error *err)
 static bool lease_stands(const struct vp_engine *engine, const struct vp_guest_row *row,
                          const struct vp_domain *domain, const struct vp_choice *choice)
 {
-    unsigned vcpus = 0;
-
-    if (!row->plan || row->unplaced || row->state != VP_GUEST_LEASE)
-        return false;
-    if (strcmp(row->plan->policy, choice->policy->name) != 0 ||
-        strcmp(row->plan->policy_hash, engine->set->hash) != 0)
-        return false;
-    for (size_t i = 0; i < row->plan->want_count; i++)
-        vcpus += row->plan->want[i].role == VP_ROLE_VCPU;
-    return row->plan->placement == VP_PLACE_NONE || vcpus == domain->vcpus;
+    return row->plan && !row->unplaced && row->state == VP_GUEST_LEASE &&
+           strcmp(row->plan->policy, choice->policy->name) == 0 &&
+           strcmp(row->plan->policy_hash, engine->set->hash) == 0 && plan_fits(row->plan, domain);
 }
 
 static void fill_lease(struct vp_guest_row *row, const struct vp_domain *domain,
@@ -249,11 +278,12 @@ enum vp_plan_result vp_engine_book(struct vp_engine *engine, const struct vp_dom
     return result;
 }
 
-/* The guest runs without a lease: a decision is made now, taking what is free. */
-static int confirm_without_lease(struct vp_engine *engine, const struct vp_domain *domain,
-                                 struct vp_guest_row *row, struct vp_error *err)
+/* The guest runs without a lease that fits: a decision is made now, taking what
+ * is free. `row` holds state and process. 1, 0 if there is nothing to decide. */
+static int confirm_anew(struct vp_engine *engine, const struct vp_domain *domain,
+                        struct vp_guest_row *row, struct vp_error *err)
 {
-    VP_AUTO(vp_plan) struct vp_plan *plan = NULL;
+    struct vp_error why = {0};
     struct vp_plan_input input;
     struct vp_choice choice;
     enum vp_plan_result result;
@@ -262,19 +292,26 @@ static int confirm_without_lease(struct vp_engine *engine, const struct vp_domai
     if (!choice.policy || choice.policy->mode == VP_MODE_OFF)
         return 0;
     vp_engine_input(engine, domain, &choice, &input);
-    result = vp_engine_plan_locked(engine, &input, &plan, NULL, err);
-    if (result == VP_PLAN_FAILED)
-        return -1;
+    result = vp_engine_plan_locked(engine, &input, &row->plan, NULL, &why);
     if (result == VP_PLAN_REFUSED) {
-        plan = vp_plan_unplaced(&input);
-        row->unplaced = strdup(err ? err->text : "does not fit");
-        if (!plan || !row->unplaced)
-            return vp_fail(err, VP_HOST, "out of memory");
+        row->plan = vp_plan_unplaced(&input);
+        row->unplaced = strdup(why.text);
     }
+    if (!row->plan || (result == VP_PLAN_REFUSED && !row->unplaced))
+        return vp_fail(err, VP_HOST, "%s", why.text[0] ? why.text : "out of memory");
     snprintf(row->uuid, sizeof(row->uuid), "%s", domain->uuid);
     snprintf(row->name, sizeof(row->name), "%s", domain->name);
-    row->plan = VP_STEAL(plan);
-    return vp_ledger_put(engine->ledger, row, err);
+    return vp_ledger_put(engine->ledger, row, err) < 0 ? -1 : 1;
+}
+
+static void fill_running(struct vp_guest_row *row, pid_t pid, uint64_t start)
+{
+    row->state = VP_GUEST_RUNNING;
+    row->operation[0] = '\0';
+    row->pid = pid;
+    row->pid_start = start;
+    row->held_until_ms = 0;
+    row->since_ms = vp_now_ms();
 }
 
 static int confirm_locked(struct vp_engine *engine, const struct vp_domain *domain, pid_t pid,
@@ -286,14 +323,15 @@ static int confirm_locked(struct vp_engine *engine, const struct vp_domain *doma
 
     if (found < 0)
         return -1;
-    row.state = VP_GUEST_RUNNING;
-    row.operation[0] = '\0';
-    row.pid = pid;
-    row.pid_start = start;
-    row.held_until_ms = 0;
-    row.since_ms = vp_now_ms();
-    result = found == 1 ? vp_ledger_touch(engine->ledger, &row, err)
-                        : confirm_without_lease(engine, domain, &row, err);
+    if (found == 1 && row.plan && !row.unplaced && plan_fits(row.plan, domain)) {
+        fill_running(&row, pid, start);
+        result = vp_ledger_touch(engine->ledger, &row, err);
+    } else {
+        vp_guest_row_clear(&row);
+        row = (struct vp_guest_row){0};
+        fill_running(&row, pid, start);
+        result = confirm_anew(engine, domain, &row, err);
+    }
     vp_guest_row_clear(&row);
     return result;
 }
@@ -302,14 +340,16 @@ int vp_engine_confirm(struct vp_engine *engine, const struct vp_domain *domain, 
                       struct vp_error *err)
 {
     uint64_t start = vp_process_start("/proc", pid);
+    int adopted, result;
 
     if (start == 0)
         return vp_fail(err, VP_GONE, "guest %s has ended", domain->name);
-    if (begin_adopted(engine, err) < 0)
+    adopted = begin_adopted(engine, err);
+    if (adopted < 0)
         return -1;
-    if (confirm_locked(engine, domain, pid, start, err) == 0 &&
-        vp_ledger_commit(engine->ledger, err) == 0)
-        return 0;
+    result = confirm_locked(engine, domain, pid, start, err);
+    if (result >= 0 && vp_ledger_commit(engine->ledger, err) == 0)
+        return adopted || result;
     vp_ledger_rollback(engine->ledger);
     return -1;
 }

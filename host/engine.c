@@ -14,6 +14,9 @@
 #include "host/engine_priv.h"
 #include "host/threads.h"
 
+#ifndef VP_LIBVIRT_ETC_DIR
+#define VP_LIBVIRT_ETC_DIR "/etc/libvirt/qemu"
+#endif
 #ifndef VP_LIBVIRT_LIB_DIR
 #define VP_LIBVIRT_LIB_DIR "/var/lib/libvirt/qemu"
 #endif
@@ -32,6 +35,7 @@ static int begin(struct vp_engine *engine, const struct vp_conf_where *where, st
     if (where)
         engine->where = *where;
     snprintf(engine->status_dir, sizeof(engine->status_dir), "%s", VP_LIBVIRT_STATUS_DIR);
+    snprintf(engine->definition_dir, sizeof(engine->definition_dir), "%s", VP_LIBVIRT_ETC_DIR);
     if (engine->where.nodename)
         snprintf(engine->nodename, sizeof(engine->nodename), "%s", engine->where.nodename);
     else if (gethostname(engine->nodename, sizeof(engine->nodename) - 1) < 0)

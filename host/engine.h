@@ -31,6 +31,7 @@ struct vp_engine {
     bool rebuilt;                  /* the ledger was missing or broken: adopt what runs */
     char nodename[256];
     char status_dir[PATH_MAX];     /* libvirt's status files */
+    char definition_dir[PATH_MAX]; /* and its definitions */
     unsigned lock_ms;              /* how long a decision waits for the ledger */
 };
 
@@ -84,8 +85,9 @@ enum vp_plan_result vp_engine_book(struct vp_engine *engine, const struct vp_dom
                                    struct vp_plan **plan, struct vp_findings *findings,
                                    struct vp_error *err);
 
-/* started: the lease (or, without one, a decision made now by adoption) becomes
- * a running booking of process `pid`. */
+/* started: the lease (or, without one that fits, a decision made now) becomes a
+ * running booking of process `pid`. 0, or 1 if the decision was made now: then
+ * nobody has made room yet. -1: *err. */
 int vp_engine_confirm(struct vp_engine *engine, const struct vp_domain *domain, pid_t pid,
                       struct vp_error *err);
 
@@ -125,7 +127,9 @@ int vp_engine_apply_pool(struct vp_engine *engine, const char *except, struct vp
 int vp_engine_adopt(struct vp_engine *engine, const char *name, bool *adopted,
                     struct vp_error *err);
 /* Adopts all in order of process start, and frees rows whose process is dead
- * and leases that have ended. `changed` (may be NULL) is true if bookings did. */
+ * and leases that have ended. `changed` (may be NULL) is true if bookings did.
+ * Goes on after a guest that cannot be read (-1, *err the first of them), which
+ * does not keep a ledger made anew from being taken for complete. */
 int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error *err);
 
 /* What a guest runs on by its definition alone (the file in /etc/libvirt/qemu,
@@ -134,12 +138,19 @@ int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error
 int vp_engine_unmanaged_pins(struct vp_engine *engine, const struct vp_domain *live,
                              struct vp_pins *pins, struct vp_error *err);
 
-/* Forgets a running guest and gives it back what its definition says. */
+/* Puts a guest back on what its definition says. */
+int vp_engine_give_back(struct vp_engine *engine, const struct vp_status *status, bool always,
+                        struct vp_error *err);
+
+/* Forgets a running guest and gives it back what its definition says. Nothing
+ * is done if another run of the guest has taken the row's place. */
 int vp_engine_unmanage(struct vp_engine *engine, const struct vp_guest_row *row,
                        struct vp_error *err);
 
 /* Policies changed: a running guest's new plan replaces the old if it takes no
- * CPU from anybody, else pending says why not. *changed true if it did. */
+ * CPU from anybody, else pending says why not. *changed true if it did. A guest
+ * that nothing is put in force for any more (no policy, mode off or audit,
+ * placement none) is given back what its definition says. */
 int vp_engine_replan(struct vp_engine *engine, const char *uuid, bool *changed,
                      struct vp_error *err);
 

@@ -145,6 +145,11 @@ static int attach_to_write(struct vp_ledger *ledger, struct vp_error *err)
     return 0;
 }
 
+void vp_ledger_patience(struct vp_ledger *ledger, unsigned lock_ms)
+{
+    ledger->lock_ms = lock_ms;
+}
+
 int vp_ledger_begin(struct vp_ledger *ledger, struct vp_error *err)
 {
     if (ledger->in_transaction)

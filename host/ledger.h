@@ -22,7 +22,7 @@ const char *vp_guest_state_word(enum vp_guest_state state);
 
 struct vp_guest_row {
     char uuid[VP_UUID_TEXT];
-    char name[128];
+    char name[256]; /* a file name's length: libvirt keeps NAME.xml */
     pid_t pid;          /* QEMU's main process, 0 before started */
     uint64_t pid_start; /* vp_process_start */
     enum vp_guest_state state;
@@ -75,6 +75,8 @@ int vp_ledger_adopted(struct vp_ledger *ledger, struct vp_error *err);
 /* The lock is tried every millisecond until lock_ms: VP_BUSY then. If the
  * file at the path is no longer the open one, it is opened anew first. */
 int vp_ledger_begin(struct vp_ledger *ledger, struct vp_error *err);
+/* How long calls from now on may wait for the lock. */
+void vp_ledger_patience(struct vp_ledger *ledger, unsigned lock_ms);
 /* A failure has rolled back: nothing of the transaction is kept. Both this and
  * rollback give the lock back. */
 int vp_ledger_commit(struct vp_ledger *ledger, struct vp_error *err);

@@ -7,17 +7,30 @@
 #include <unistd.h>
 
 #include "decide/cleanup.h"
+#include "decide/domxml.h"
 #include "decide/error.h"
+#include "decide/rewrite.h"
 #include "host/engine_priv.h"
 #include "host/threads.h"
 
-#ifndef VP_LIBVIRT_ETC_DIR
-#define VP_LIBVIRT_ETC_DIR "/etc/libvirt/qemu"
-#endif
+/* Pins that virtpin wrote into it are not the definition's own. */
+static struct vp_domain *read_definition(const char *text, size_t length)
+{
+    struct vp_domain *domain = NULL;
+    xmlDoc *doc = vp_xml_parse(text, length, NULL);
+    bool stripped;
+
+    if (doc && vp_rewrite_strip(xmlDocGetRootElement(doc), &stripped, NULL) == 0 &&
+        vp_domain_read(xmlDocGetRootElement(doc), &domain, NULL) < 0)
+        domain = NULL;
+    xmlFreeDoc(doc);
+    return domain;
+}
 
 /* The pins of the definition on disk; the file is libvirt's own and private,
  * but stable, and asking libvirt is not for this side. */
-static void definition_pins(const struct vp_domain *live, struct vp_domain **definition)
+static void definition_pins(const char *dir, const struct vp_domain *live,
+                            struct vp_domain **definition)
 {
     char path[PATH_MAX];
     VP_AUTO(free) char *text = NULL;
@@ -25,7 +38,7 @@ static void definition_pins(const struct vp_domain *live, struct vp_domain **def
     int fd;
 
     *definition = NULL;
-    if (snprintf(path, sizeof(path), VP_LIBVIRT_ETC_DIR "/%s.xml", live->name) >= (int)sizeof(path))
+    if (snprintf(path, sizeof(path), "%s/%s.xml", dir, live->name) >= (int)sizeof(path))
         return;
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -33,7 +46,7 @@ static void definition_pins(const struct vp_domain *live, struct vp_domain **def
     if (fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < VP_XML_MAX)
         text = malloc((size_t)st.st_size);
     if (text && read(fd, text, (size_t)st.st_size) == st.st_size)
-        vp_domain_parse(text, (size_t)st.st_size, definition, NULL);
+        *definition = read_definition(text, (size_t)st.st_size);
     close(fd);
 }
 
@@ -46,7 +59,7 @@ int vp_engine_unmanaged_pins(struct vp_engine *engine, const struct vp_domain *l
     struct vp_cpuset all = engine->topology->online, allowed;
     int result = 0;
 
-    definition_pins(live, &definition);
+    definition_pins(engine->definition_dir, live, &definition);
     vp_engine_allowed(engine, live, &allowed);
     if (!vp_cpuset_empty(&allowed))
         vp_cpuset_and(&all, &allowed);
@@ -75,30 +88,54 @@ int vp_engine_unmanaged_pins(struct vp_engine *engine, const struct vp_domain *l
     return result < 0 ? vp_fail(err, VP_HOST, "out of memory") : 0;
 }
 
+int vp_engine_give_back(struct vp_engine *engine, const struct vp_status *status, bool always,
+                        struct vp_error *err)
+{
+    struct vp_pins pins = {0};
+    int result = vp_engine_unmanaged_pins(engine, status->domain, &pins, err);
+
+    if (result == 0)
+        result = vp_engine_pin_status(engine, status, &pins, always, NULL, err);
+    vp_pins_clear(&pins);
+    return result;
+}
+
+/* 1 removed; 0: it is not that run of the guest any more. */
+static int remove_locked(struct vp_engine *engine, const struct vp_guest_row *row,
+                         struct vp_error *err)
+{
+    struct vp_guest_row today = {0};
+    int found = vp_ledger_guest(engine->ledger, row->uuid, &today, err);
+    bool same = found == 1 && today.state == row->state && today.pid == row->pid &&
+                today.pid_start == row->pid_start;
+
+    vp_guest_row_clear(&today);
+    if (found < 0)
+        return -1;
+    if (!same)
+        return 0;
+    return vp_ledger_remove(engine->ledger, row->uuid, err) < 0 ? -1 : 1;
+}
+
 int vp_engine_unmanage(struct vp_engine *engine, const struct vp_guest_row *row,
                        struct vp_error *err)
 {
     VP_AUTO(vp_status) struct vp_status *status = NULL;
-    struct vp_pins pins = {0};
+    bool in_force = vp_row_in_force(row);
     int result;
 
     if (vp_status_load(engine->status_dir, row->name, &status, err) < 0)
         return -1;
-    /* first the row: from here on its CPUs are others' to book, so the guest
-     * must have left the dedicated ones of others, which it never had */
+    /* first the threads: whoever is killed before the row is gone has it done
+     * again. A guest of the pool may have been put back until then: once more. */
+    if (in_force && vp_engine_give_back(engine, status, true, err) < 0)
+        return -1;
     if (vp_ledger_begin(engine->ledger, err) < 0)
         return -1;
-    if (vp_ledger_remove(engine->ledger, row->uuid, err) < 0 ||
-        vp_ledger_commit(engine->ledger, err) < 0) {
+    result = remove_locked(engine, row, err);
+    if (result <= 0 || vp_ledger_commit(engine->ledger, err) < 0) {
         vp_ledger_rollback(engine->ledger);
-        return -1;
+        return result == 0 ? 0 : -1;
     }
-    if (!row->plan || row->plan->mode != VP_MODE_ENFORCE || row->unplaced ||
-        row->plan->placement == VP_PLACE_NONE)
-        return 0;
-    result = vp_engine_unmanaged_pins(engine, status->domain, &pins, err);
-    if (result == 0)
-        result = vp_engine_pin_status(engine, status, &pins, true, NULL, err);
-    vp_pins_clear(&pins);
-    return result;
+    return in_force ? vp_engine_give_back(engine, status, false, err) : 0;
 }
