@@ -95,6 +95,17 @@ static int read_uuid(const xmlNode *node, struct vp_domain *domain, struct vp_er
 
 /* ---- <metadata> ---- */
 
+#define URI_MAX 1024
+
+/* Its name is copied with each element: a long URI said once and used a
+ * hundred thousand times would fill the memory. No match-metadata can name a
+ * URI that is longer than a line of a policy file. */
+static bool is_metadata(const xmlNode *node)
+{
+    return node->type == XML_ELEMENT_NODE && node->ns && node->ns->href &&
+           strnlen((const char *)node->ns->href, URI_MAX + 1) <= URI_MAX;
+}
+
 static int add_metadata(const xmlNode *node, struct vp_domain *domain, struct vp_error *err)
 {
     struct vp_metadata_element *element = &domain->metadata[domain->metadata_count];
@@ -127,14 +138,14 @@ static int read_metadata(const xmlNode *node, struct vp_domain *domain, struct v
     size_t count = 0;
 
     for (const xmlNode *child = node->children; child; child = child->next)
-        count += child->type == XML_ELEMENT_NODE && child->ns && child->ns->href;
+        count += is_metadata(child);
     if (count == 0)
         return 0;
     domain->metadata = calloc(count, sizeof(*domain->metadata));
     if (!domain->metadata)
         return vp_xml_no_memory(err);
     for (const xmlNode *child = node->children; child; child = child->next) {
-        if (child->type != XML_ELEMENT_NODE || !child->ns || !child->ns->href)
+        if (!is_metadata(child))
             continue;
         if (add_metadata(child, domain, err) < 0 || read_known(child, domain, err) < 0)
             return -1;

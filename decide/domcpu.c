@@ -118,8 +118,11 @@ static int read_model(const xmlNode *node, struct vp_guest_cpu *cpu, struct vp_e
         return vp_xml_no_memory(err);
     /* <model fallback='allow'/> under host-model names no model. */
     start = strspn(text, blanks);
-    if (text[start] != '\0')
-        cpu->model = strndup(text + start, strcspn(text + start, blanks));
+    if (text[start] != '\0' &&
+        !(cpu->model = strndup(text + start, strcspn(text + start, blanks)))) {
+        free(text);
+        return vp_xml_no_memory(err);
+    }
     free(text);
     return 0;
 }

@@ -11,8 +11,8 @@
  * tells such documents apart: 64 KiB cannot hold enough to hurt, and domains
  * are smaller. */
 #define SMALL ((size_t)64 << 10)
-#define WORK_MAX UINT64_C(400000000)
-#define PIECES_MAX UINT64_C(500000) /* of about 200 bytes each in memory */
+#define WORK_MAX UINT64_C(100000000) /* well below a second */
+#define PIECES_MAX UINT64_C(500000)  /* of about 200 bytes each in memory */
 
 struct count {
     uint64_t tags, attributes, namespaces; /* tags: comments and the like too */

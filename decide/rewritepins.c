@@ -126,10 +126,12 @@ static xmlNode *make_pin(xmlDoc *doc, const struct vp_pin *pin)
     if (!node)
         return NULL;
     snprintf(index, sizeof(index), "%u", pin->index);
-    if (pin->role != VP_ROLE_EMULATOR)
-        xmlNewProp(node, (const xmlChar *)vp_role_word(pin->role), (const xmlChar *)index);
-    xmlNewProp(node, (const xmlChar *)"cpuset", (const xmlChar *)cpus);
-    return node;
+    if ((pin->role == VP_ROLE_EMULATOR ||
+         xmlNewProp(node, (const xmlChar *)vp_role_word(pin->role), (const xmlChar *)index)) &&
+        xmlNewProp(node, (const xmlChar *)"cpuset", (const xmlChar *)cpus))
+        return node;
+    xmlFreeNode(node);
+    return NULL;
 }
 
 static int write_pins(xmlNode *root, const struct vp_pin **pins, size_t count, struct vp_error *err)

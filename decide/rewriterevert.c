@@ -103,7 +103,7 @@ static int revert_children(xmlNode *root, const xmlNode *original, const char *n
         return 0;
     *changed = true;
     vp_rewrite_remove(part, is);
-    if (next_such(before ? before->children : NULL, is)) {
+    if (before && next_such(before->children, is)) {
         part = vp_tree_part(root, name, err);
         return part ? copy_children(part, before, is, err) : -1;
     }

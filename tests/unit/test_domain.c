@@ -431,6 +431,38 @@ START_TEST(refuses_crowds)
 }
 END_TEST
 
+/* Not wrong, so read: but soon, and in little memory. */
+START_TEST(reads_wearying_lists)
+{
+    size_t length;
+    char *text = repeat("<domain><name>a</name><vcpu cpuset='0", ",0-8191", 1 << 20,
+                        "'>1</vcpu></domain>", &length);
+    VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
+    clock_t begin = clock();
+
+    ck_assert_int_eq(vp_domain_parse(text, length, &domain, NULL), 0);
+    check_set(&domain->vcpu_cpuset, "0-8191");
+    ck_assert_msg(clock() - begin < 2 * CLOCKS_PER_SEC, "took too long");
+    free(text);
+}
+END_TEST
+
+START_TEST(reads_wearying_metadata)
+{
+    VP_AUTO(free) char *uri = NULL;
+    VP_AUTO(free) char *text = NULL;
+    VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
+    size_t length;
+
+    uri = repeat("<domain><name>a</name><metadata xmlns:a='", "xxxxxxxx", 1 << 19,
+                 "'><b xmlns='urn:b'/>", &length);
+    text = repeat(uri, "<a:c/>", 100000, "</metadata></domain>", &length);
+    ck_assert_int_eq(vp_domain_parse(text, length, &domain, NULL), 0);
+    ck_assert_uint_eq(domain->metadata_count, 1);
+    ck_assert_str_eq(domain->metadata[0].name, "{urn:b}b");
+}
+END_TEST
+
 START_TEST(refuses_bomb)
 {
     static const char head[] = "<?xml version='1.0'?>\n<!DOCTYPE d [\n<!ENTITY a 'aaaaaaaaaa'>\n"
@@ -561,6 +593,8 @@ static Suite *domain_suite(void)
     tcase_add_test(hostile, refuses_namespaces);
     tcase_add_test(hostile, refuses_crowds);
     tcase_add_test(hostile, refuses_bomb);
+    tcase_add_test(hostile, reads_wearying_lists);
+    tcase_add_test(hostile, reads_wearying_metadata);
     suite_add_tcase(suite, read);
     suite_add_tcase(suite, refuse);
     suite_add_tcase(suite, hostile);
