@@ -82,15 +82,31 @@ static bool read_cells(struct vp_place *place)
     return true;
 }
 
+/* What all nodes together bear; most refusals need nothing more. */
+static bool enough(const struct vp_place *place)
+{
+    unsigned x, y, have_x = 0, have_y = 0;
+
+    vp_place_units(place, place->request->vcpus, place->extras, &x, &y);
+    for (size_t i = 0; i < place->node_count; i++) {
+        have_x += place->node[place->node_order[i]].x;
+        have_y += place->node[place->node_order[i]].y;
+    }
+    return x <= have_x && y <= have_y;
+}
+
 /* Where nodes matter, cells are apart; `fewest` then gives up "apart", then
  * "whole". One cell on one node is always the fewest. */
 static int decide_nodes(struct vp_place *place)
 {
     enum vp_numa numa = place->request->numa;
     bool cells = place->cell_count > 1 && numa != VP_NUMA_ANY;
-    int result = cells ? vp_place_apart(place) : vp_place_single(place);
     unsigned given_up = 0;
+    int result;
 
+    if (!enough(place))
+        return 0;
+    result = cells ? vp_place_apart(place) : vp_place_single(place);
     if (result == 0 && cells && numa == VP_NUMA_FEWEST) {
         given_up++;
         result = vp_place_whole(place);

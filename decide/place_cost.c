@@ -123,25 +123,23 @@ static vp_cost cheapest(const struct vp_table *before, const struct vp_table *pa
 }
 
 bool vp_table_combine_two(struct vp_arena *arena, const struct vp_table *before,
-                          const struct vp_table *part, unsigned x, unsigned y,
+                          const struct vp_table *part, unsigned x, unsigned y, vp_cost *cost,
                           struct vp_table *result)
 {
-    struct vp_table *made =
-        vp_table_new(arena, least(x, before->x + part->x), least(y, before->y + part->y));
     size_t at = 0;
 
-    if (!made)
+    *result = (struct vp_table){
+        .x = least(x, before->x + part->x), .y = least(y, before->y + part->y), .cost = cost};
+    result->pick =
+        vp_arena_get(arena, (size_t)(result->x + 1) * (result->y + 1), sizeof(*result->pick));
+    if (!result->pick)
         return false;
-    made->pick = vp_arena_get(arena, (size_t)(made->x + 1) * (made->y + 1), sizeof(*made->pick));
-    if (!made->pick)
-        return false;
-    for (unsigned a = 0; a <= made->x; a++) {
-        for (unsigned b = 0; b <= made->y; b++, at++) {
-            made->pick[at] = 0;
-            made->cost[at] = cheapest(before, part, a, b, &made->pick[at]);
+    for (unsigned a = 0; a <= result->x; a++) {
+        for (unsigned b = 0; b <= result->y; b++, at++) {
+            result->pick[at] = 0;
+            result->cost[at] = cheapest(before, part, a, b, &result->pick[at]);
         }
     }
-    *result = *made;
     return true;
 }
 
@@ -149,13 +147,19 @@ struct vp_table *vp_table_combine(struct vp_arena *arena, const struct vp_table 
                                   size_t count, unsigned x, unsigned y)
 {
     struct vp_table *steps = vp_arena_get(arena, count, sizeof(*steps));
+    size_t cells = (size_t)(x + 1) * (y + 1);
+    vp_cost *cost[2] = {NULL, NULL};
 
     if (!steps)
         return NULL;
     steps[0] = parts[0];
-    for (size_t i = 1; i < count; i++)
-        if (!vp_table_combine_two(arena, &steps[i - 1], &parts[i], x, y, &steps[i]))
+    for (size_t i = 1; i < count; i++) {
+        if (!cost[i % 2])
+            cost[i % 2] = vp_arena_get(arena, cells, sizeof(vp_cost));
+        if (!cost[i % 2] ||
+            !vp_table_combine_two(arena, &steps[i - 1], &parts[i], x, y, cost[i % 2], &steps[i]))
             return NULL;
+    }
     return steps;
 }
 

@@ -143,13 +143,14 @@ const struct vp_table *vp_place_node_table(struct vp_place *place, int node, uns
                                            bool per_l3);
 /* A cost of a table, VP_COST_NEVER beyond its ends. */
 vp_cost vp_table_get(const struct vp_table *table, unsigned x, unsigned y);
-/* parts combined: *steps (count of them) gets the tables of the first i + 1
- * parts. NULL without memory. */
+/* parts combined, step by step: result[i] is of the first i + 1 parts. Of the
+ * last one cost is good, of the others only pick. NULL without memory. */
 struct vp_table *vp_table_combine(struct vp_arena *arena, const struct vp_table *parts, size_t count,
                                   unsigned x, unsigned y);
 struct vp_table *vp_table_new(struct vp_arena *arena, unsigned x, unsigned y);
+/* One step, into `cost` of (x + 1) * (y + 1) entries, which `before` does not use. */
 bool vp_table_combine_two(struct vp_arena *arena, const struct vp_table *before,
-                          const struct vp_table *part, unsigned x, unsigned y,
+                          const struct vp_table *part, unsigned x, unsigned y, vp_cost *cost,
                           struct vp_table *result);
 /* Splits a node's load to its types (type.x, type.y). False without memory. */
 bool vp_place_split(struct vp_place *place, int node);

@@ -72,18 +72,26 @@ static bool node_layers(struct spread *spread, int index, struct layers *layers)
     return true;
 }
 
+/* Costs of the steps of one combination: of a step and the one before, by
+ * layer; and of the ways that end with the node named. */
+struct buffers {
+    vp_cost *cost[2][2], *here;
+};
+
 static bool combine(struct spread *spread, const struct layers *before, const struct layers *part,
-                    struct layers *result)
+                    const struct buffers *buffers, size_t step, struct layers *result)
 {
     struct vp_arena *arena = &spread->place->arena;
+    vp_cost *const *cost = buffers->cost[step % 2];
+    unsigned x = spread->x, y = spread->y;
     struct vp_table here;
     size_t cells;
 
-    if (!vp_table_combine_two(arena, &before->layer[0], &part->layer[0], spread->x, spread->y,
+    if (!vp_table_combine_two(arena, &before->layer[0], &part->layer[0], x, y, cost[0],
                               &result->layer[0]) ||
-        !vp_table_combine_two(arena, &before->layer[1], &part->layer[0], spread->x, spread->y,
+        !vp_table_combine_two(arena, &before->layer[1], &part->layer[0], x, y, cost[1],
                               &result->layer[1]) ||
-        !vp_table_combine_two(arena, &before->layer[0], &part->layer[1], spread->x, spread->y,
+        !vp_table_combine_two(arena, &before->layer[0], &part->layer[1], x, y, buffers->here,
                               &here))
         return false;
     cells = (size_t)(here.x + 1) * (here.y + 1);
@@ -98,13 +106,23 @@ static bool combine(struct spread *spread, const struct layers *before, const st
 
 static struct layers *combine_all(struct spread *spread, const struct layers *part, size_t count)
 {
-    struct layers *steps = vp_arena_get(&spread->place->arena, count, sizeof(*steps));
+    struct vp_arena *arena = &spread->place->arena;
+    struct layers *steps = vp_arena_get(arena, count, sizeof(*steps));
+    size_t cells = (size_t)(spread->x + 1) * (spread->y + 1);
+    struct buffers buffers = {.here = NULL};
 
     if (!steps)
         return NULL;
     steps[0] = part[0];
+    if (count > 1) {
+        for (int i = 0; i < 4; i++)
+            buffers.cost[i / 2][i % 2] = vp_arena_get(arena, cells, sizeof(vp_cost));
+        buffers.here = vp_arena_get(arena, cells, sizeof(vp_cost));
+        if (arena->failed)
+            return NULL;
+    }
     for (size_t i = 1; i < count; i++)
-        if (!combine(spread, &steps[i - 1], &part[i], &steps[i]))
+        if (!combine(spread, &steps[i - 1], &part[i], &buffers, i, &steps[i]))
             return NULL;
     return steps;
 }

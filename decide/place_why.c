@@ -295,10 +295,10 @@ static bool apply(const struct change *change, struct vp_place_request *request)
 static int most_vcpus(const struct vp_place_host *host, struct vp_place_request request,
                       unsigned *most)
 {
-    unsigned low = 0, high = request.vcpus;
+    unsigned low = 0, high = vp_cpuset_count(&host->usable) + 1;
 
-    if (request.vcpus > host->topology->count)
-        high = (unsigned)host->topology->count + 1;
+    if (request.vcpus < high)
+        high = request.vcpus;
     while (high - low > 1) {
         int fits;
 
