@@ -12,20 +12,63 @@
 #include "decide/error.h"
 #include "host/engine.h"
 
+/* A configuration that was named has to be there: the last good set, which a
+ * hook would fall back to, is no answer to a slip of the pen. */
+static int check_named(const char *path, struct vp_error *err)
+{
+    if (!path || access(path, R_OK) == 0)
+        return 0;
+    return vp_fail_errno(err, VP_INPUT, errno, "cannot read %s", path);
+}
+
+/* --policy-dir is a trial: its set is taken for this call, or refused, and
+ * never becomes the good set of the hooks. */
+static int take_policy_dir(const struct vp_ctl *ctl, struct vp_engine *engine,
+                           struct vp_error *err)
+{
+    struct vp_policy_set *set = NULL;
+
+    vp_findings_clear(&engine->findings);
+    if (vp_conf_load(&ctl->where, &set, &engine->findings, err) != 0) {
+        if (err->code == VP_OK)
+            err->code = VP_INPUT;
+        return -1;
+    }
+    vp_policy_set_free(engine->set);
+    engine->set = set;
+    engine->stale = false;
+    engine->where = ctl->where;
+    return 0;
+}
+
+int vp_ctl_open(const struct vp_ctl *ctl, struct vp_engine *engine, struct vp_error *err)
+{
+    struct vp_conf_where where = ctl->where;
+
+    if (check_named(where.config, err) != 0 || check_named(where.policy_dir, err) != 0)
+        return -1;
+    if (!where.policy_dir || ctl->topology)
+        return vp_engine_open(engine, &where, ctl->topology, err);
+    where.policy_dir = NULL;
+    where.lenient_owner = false;
+    if (vp_engine_open(engine, &where, NULL, err) != 0)
+        return -1;
+    return take_policy_dir(ctl, engine, err);
+}
+
 int vp_ctl_engine(const struct vp_ctl *ctl, struct vp_engine *engine, struct vp_error *err)
 {
+    int result = vp_ctl_open(ctl, engine, err);
     char line[2048];
 
-    if (vp_engine_open(engine, &ctl->where, ctl->topology, err) != 0)
-        return -1;
     for (size_t i = 0; i < engine->findings.count; i++)
         fprintf(stderr, "virtpin: %s: %s\n",
                 engine->findings.item[i].grade == VP_ERROR ? "error" : "warning",
                 vp_finding_line(&engine->findings.item[i], line, sizeof(line)));
-    if (engine->stale)
+    if (result == 0 && engine->stale)
         fprintf(stderr, "virtpin: the policy files are broken: the last good set is used "
                         "(virtpin policy check)\n");
-    return 0;
+    return result;
 }
 
 int vp_ctl_ledger(const struct vp_ctl *ctl, struct vp_engine *engine, bool may_create,

@@ -67,8 +67,9 @@ void vp_usage(void);
 void vp_usage_verb(const struct vp_verb *verb);
 
 /* Opens the engine as the command line asks: --config, --policy-dir,
- * --topology. Warnings of the policy files go to stderr. The ledger is not
- * opened: see vp_ctl_ledger. */
+ * --topology. The ledger is not opened: see vp_ctl_ledger. */
+int vp_ctl_open(const struct vp_ctl *ctl, struct vp_engine *engine, struct vp_error *err);
+/* The same, and prints what the policy files are found guilty of to stderr. */
 int vp_ctl_engine(const struct vp_ctl *ctl, struct vp_engine *engine, struct vp_error *err);
 
 /* Opens the ledger unless --topology says that this is another host, or there

@@ -68,7 +68,7 @@ static int record_diff(struct vp_engine *engine, const struct vp_guest_row *row,
         .last_ms = vp_now_ms(), .count = 1, .state = left ? VP_DRIFT_OPEN : VP_DRIFT_REPAIRED,
         .repaired_ms = left ? 0 : vp_now_ms(), .repair_us = left ? -1 : took_us, .by = {.uid = -1}};
 
-    snprintf(record.guest, sizeof(record.guest), "%s", row->name);
+    snprintf(record.guest, sizeof(record.guest), "%.127s", row->name);
     snprintf(record.uuid, sizeof(record.uuid), "%s", row->uuid);
     snprintf(record.where, sizeof(record.where), "%s", diff->where);
     return vp_ledger_drift_put(engine->ledger, &record, err);

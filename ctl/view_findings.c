@@ -8,8 +8,8 @@
 #include "host/engine.h"
 
 #define CATCH_ALL                                                                                  \
-    "give every guest a policy: copy examples/catch-all.conf (placement = shared) into "         \
-    "/etc/virtpin/policy.d"
+    "give every guest a policy: copy " VP_DATADIR "/examples/catch-all.conf (placement = shared) "  \
+    "to " VP_SYSCONFDIR "/virtpin/policy.d"
 
 static int add(struct vp_view *view, enum vp_grade grade, const char *guest, const char *text,
                const char *remedy)

@@ -32,9 +32,9 @@ enum vp_definition_result {
  * clears) gets what differs. Transient domains: SAME. Before defining, a
  * CPU that libvirt's domain capabilities call unusable on this host is
  * IMPOSSIBLE, with the usable alternatives in findings. Under mode = audit
- * nothing is written: SAME, and changes tells (else they are empty with SAME). What the guest cannot have (a
- * topology whose product is not its vCPUs) is an error-grade finding; the rest
- * is written all the same. FAILED with VP_BUSY: a hook of the guest or a job of
+ * nothing is written: SAME, and changes tells (else they are empty with SAME).
+ * What the guest cannot have (a topology whose product is not its vCPUs) is an
+ * error-grade finding; the rest is written all the same. FAILED with VP_BUSY: a hook of the guest or a job of
  * libvirt is under way, try again later. A definition that was changed back too
  * often ([host] contested) is left alone for ten minutes: CONTESTED. */
 enum vp_definition_result vp_definition_rewrite(struct vp_engine *engine, virDomainPtr domain,
