@@ -68,9 +68,11 @@ static bool has_old_plan(const struct vp_watched *guest, const struct vp_judgeme
                          const struct vp_diff *diff, const struct vp_seen *seen)
 {
     const struct vp_pin *old = pin_of(&guest->before, diff, seen);
+    const struct vp_write *write = vp_watched_write(guest, diff->where);
     struct vp_cpuset usable;
 
-    if (!old || judgement->now_ms - guest->pins_since_ms > VP_NEW_PLAN_MS)
+    if (!old || (write && write->foreign) ||
+        judgement->now_ms - guest->pins_since_ms > VP_NEW_PLAN_MS)
         return false;
     usable = old->cpus;
     vp_cpuset_and(&usable, judgement->online);

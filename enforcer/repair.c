@@ -141,6 +141,7 @@ static void judge(struct look *look)
     };
     bool audit = vp_watched_audit(guest);
 
+    guest->waiting = false;
     for (size_t i = 0; i < look->diffs.count; i++) {
         enum vp_verdict_of_diff verdict = vp_judge(guest, &judgement, i);
 
@@ -153,6 +154,7 @@ static void judge(struct look *look)
             break;
         case VP_DIFF_QUIET:
             look->repair[i] = !look->enforcer->disabled && !vp_patience_held(guest);
+            guest->waiting |= !look->repair[i];
             break;
         case VP_DIFF_LIBVIRT:
             look->follow_libvirt = true;

@@ -21,7 +21,7 @@
  * thread came or went, or a difference stands, is everything read. */
 static void sweep_guest(struct vp_enforcer *enforcer, struct vp_watched *guest, size_t number)
 {
-    bool full = enforcer->swept_only || vp_record_standing(guest) ||
+    bool full = enforcer->swept_only || guest->waiting || vp_record_standing(guest) ||
                 (enforcer->sweeps + number) % FULL_EVERY == 0;
 
     if (guest->row.state != VP_GUEST_RUNNING)

@@ -34,6 +34,7 @@ struct vp_write {
     char where[512];
     struct vp_culprit by;
     bool libvirt; /* the daemon's */
+    bool foreign; /* neither libvirt's nor ours */
     int64_t at_us;
 };
 #define VP_WRITES_KEPT 8
@@ -45,6 +46,7 @@ struct vp_watched {
     bool status_changed;      /* libvirt wrote it since it was read */
     char root[PATH_MAX];      /* the guest's cpuset group, "" without the controller */
     bool fresh;               /* first contact: what differs is applied and is no drift */
+    bool waiting;             /* something differs that may not be applied yet */
     struct vp_pins pins;      /* what each thread should have now */
     struct vp_pins before;    /* ... and had to have before pins_since_ms */
     int64_t pins_since_ms;

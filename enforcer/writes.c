@@ -90,6 +90,7 @@ static void note(struct vp_watched *guest, const char *where, const struct vp_cu
     snprintf(write->where, sizeof(write->where), "%.*s", (int)sizeof(write->where) - 1, where);
     write->by = *by;
     write->libvirt = writer == WRITER_LIBVIRT;
+    write->foreign = writer == WRITER_OTHER;
     write->at_us = now_us;
     if (guest->event_us == 0)
         guest->event_us = now_us;
