@@ -31,3 +31,12 @@ uninstall-completion:
 	$(Q)rm -f $(DESTDIR)$(ZSHDIR)/_virtpin $(DESTDIR)$(FISHDIR)/virtpin.fish
 check-completion: $(BUILD)/virtpin
 	@BUILD=$(BUILD) tests/completion/run
+
+# ---- packages of the last commit -----------------------------------------------------------------
+
+.PHONY: deb rpm check-packages
+deb rpm:
+	@BUILD=$(BUILD) packaging/build-package $@
+# Builds both and looks at what is in them; not part of `make check`.
+check-packages: check-completion
+	@BUILD=$(BUILD) tests/packages/run
