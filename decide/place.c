@@ -42,8 +42,7 @@ static void assign_cells(struct vp_place *place, unsigned *renumber)
 
     for (size_t i = request->cell_count; i-- > 1;)
         for (int v = vp_cpuset_next(&request->cell[i].vcpus, -1);
-             v >= 0 && (unsigned)v < request->vcpus;
-             v = vp_cpuset_next(&request->cell[i].vcpus, v))
+             v >= 0 && (unsigned)v < request->vcpus; v = vp_cpuset_next(&request->cell[i].vcpus, v))
             if (!vp_cpuset_has(&request->cell[0].vcpus, v))
                 place->vcpu_cell[v] = (unsigned)i;
     for (size_t i = 0; i < request->cell_count; i++)
@@ -119,6 +118,22 @@ static int decide_nodes(struct vp_place *place)
     return result;
 }
 
+/* Somebody runs in the pool and all of it may be booked. */
+static bool pool_at_stake(const struct vp_place_host *host)
+{
+    return host->pool_needed && !vp_cpuset_empty(&host->pool) &&
+           vp_cpuset_within(&host->pool, &host->usable);
+}
+
+/* Of the request alone: on this host it never fits. */
+static bool hopeless(const struct vp_place_host *host, const struct vp_place_request *request)
+{
+    return request->vcpus == 0 || request->iothreads_isolate > VP_CPU_MAX ||
+           request->vcpus + request->iothreads_isolate + request->emulator_isolate >
+               host->topology->count ||
+           (request->thread_policy == VP_THREADS_REQUIRE && !host->topology->smt);
+}
+
 /* One attempt without the CPU `held_back` (-1: with all). As vp_place. */
 static int attempt(const struct vp_place_host *host, const struct vp_place_request *request,
                    int held_back, struct vp_place_answer *answer, vp_cost *cost)
@@ -133,9 +148,7 @@ static int attempt(const struct vp_place_host *host, const struct vp_place_reque
 
     memset(answer, 0, sizeof(*answer));
     answer->emulator = -1;
-    if (request->vcpus == 0 || request->iothreads_isolate > VP_CPU_MAX ||
-        request->vcpus + place.extras > host->topology->count ||
-        (request->thread_policy == VP_THREADS_REQUIRE && !host->topology->smt))
+    if (hopeless(host, request))
         return 1;
     if (!vp_place_scan(&place) || !read_cells(&place))
         result = -1;
@@ -245,20 +258,39 @@ static int place(const struct vp_place_host *host, const struct vp_place_request
     int result = attempt(host, request, -1, answer, &cost);
 
     *pool_only = false;
-    if (result != 0 || !host->pool_needed || vp_cpuset_empty(&host->pool) ||
-        !vp_cpuset_within(&host->pool, &answer->taken))
+    if (result != 0 || !pool_at_stake(host) || !vp_cpuset_within(&host->pool, &answer->taken))
         return result;
     vp_place_clear(answer);
     *pool_only = true;
     return leave_pool(host, request, answer);
 }
 
+/* Where nodes set no limit, a count tells. */
+static int fits_by_count(const struct vp_place_host *host, const struct vp_place_request *request)
+{
+    struct vp_place place = {.host = host,
+                             .request = request,
+                             .topology = host->topology,
+                             .whole_cores = request->thread_policy != VP_THREADS_PREFER,
+                             .held_back = -1};
+    int result = vp_place_scan(&place) ? enough(&place) : -1;
+
+    vp_arena_free(&place.arena);
+    return result;
+}
+
 int vp_place_fits(const struct vp_place_host *host, const struct vp_place_request *request)
 {
     struct vp_place_answer answer;
     bool pool_only;
-    int result = place(host, request, &answer, &pool_only);
+    int result;
 
+    if (hopeless(host, request))
+        return 0;
+    if (request->numa != VP_NUMA_SINGLE && request->iothreads_isolate == 0 &&
+        !request->emulator_isolate && !pool_at_stake(host))
+        return fits_by_count(host, request);
+    result = place(host, request, &answer, &pool_only);
     vp_place_clear(&answer);
     return result < 0 ? -1 : result == 0;
 }

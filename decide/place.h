@@ -11,10 +11,11 @@
 
 struct vp_place_host {
     const struct vp_topology *topology;
-    struct vp_cpuset usable;  /* free for dedicated use by this guest */
-    struct vp_cpuset first;   /* of these, to be taken before others (isolated CPUs, one thread a core) */
-    struct vp_cpuset pool;    /* today's shared pool */
-    bool pool_needed;         /* somebody uses the pool: one CPU of it must be left */
+    struct vp_cpuset usable; /* free for dedicated use by this guest */
+    struct vp_cpuset
+        first; /* of these, to be taken before others (isolated CPUs, one thread a core) */
+    struct vp_cpuset pool; /* today's shared pool */
+    bool pool_needed;      /* somebody uses the pool: one CPU of it must be left */
 };
 
 struct vp_place_request {
@@ -23,9 +24,10 @@ struct vp_place_request {
     enum vp_numa numa;
     const struct vp_guest_cell *cell; /* borrowed; a vCPU in no cell counts to the first */
     size_t cell_count;
-    unsigned guest_threads;   /* threads a core of the guest's topology, 1 if unknown: vCPUs of one
-                                 guest core are put on thread siblings where siblings are taken */
-    bool emulator_isolate;    /* one CPU (a whole core under require, isolate) on a node of the guest */
+    unsigned guest_threads; /* threads a core of the guest's topology, 1 if unknown: vCPUs of one
+                               guest core are put on thread siblings where siblings are taken */
+    bool
+        emulator_isolate; /* one CPU (a whole core under require, isolate) on a node of the guest */
     unsigned iothreads_isolate;
 };
 
@@ -40,9 +42,9 @@ enum vp_limit {
 const char *vp_limit_word(enum vp_limit limit); /* "cpus", "cores", ... */
 
 struct vp_place_answer {
-    int *vcpu;      /* request.vcpus CPU numbers; freed by vp_place_clear */
-    int emulator;   /* -1 if not isolated */
-    int *iothread;  /* request.iothreads_isolate CPU numbers */
+    int *vcpu;              /* request.vcpus CPU numbers; freed by vp_place_clear */
+    int emulator;           /* -1 if not isolated */
+    int *iothread;          /* request.iothreads_isolate CPU numbers */
     struct vp_cpuset idle;  /* booked, left idle (siblings under require and isolate) */
     struct vp_cpuset taken; /* all of it */
     struct vp_cpuset nodes; /* the kernel's numbers of the nodes of the vCPUs */

@@ -82,8 +82,7 @@ static unsigned booked_on(const struct apart *apart, const size_t *match, size_t
 
 static unsigned left_on(const struct apart *apart, const size_t *match, size_t node)
 {
-    return apart->place->node[apart->place->node_order[node]].free -
-           booked_on(apart, match, node);
+    return apart->place->node[apart->place->node_order[node]].free - booked_on(apart, match, node);
 }
 
 static unsigned largest_left(const struct apart *apart, const size_t *match, size_t *where)
@@ -169,8 +168,7 @@ static unsigned most_extras(const struct apart *apart, size_t cell, size_t node)
 {
     unsigned extras = 0;
 
-    while (extras < apart->place->extras &&
-           price(apart, cell, node, extras + 1) < VP_COST_NEVER)
+    while (extras < apart->place->extras && price(apart, cell, node, extras + 1) < VP_COST_NEVER)
         extras++;
     return extras;
 }
@@ -185,10 +183,9 @@ static int share_extras(struct apart *apart)
 
     for (size_t cell = 0; cell < apart->cells; cell++)
         for (size_t node = 0; node < apart->nodes; node++)
-            apart->cost[cell * apart->nodes + node] =
-                price(apart, cell, node, 0) >= VP_COST_NEVER
-                    ? VP_COST_NEVER
-                    : extras - most_extras(apart, cell, node);
+            apart->cost[cell * apart->nodes + node] = price(apart, cell, node, 0) >= VP_COST_NEVER
+                                                          ? VP_COST_NEVER
+                                                          : extras - most_extras(apart, cell, node);
     result = assign(apart, apart->cost, apart->match, &apart->sum);
     if (result <= 0)
         return result;
@@ -217,8 +214,7 @@ static void settle(struct vp_place *place)
 
 int vp_place_apart(struct vp_place *place)
 {
-    struct apart apart = {
-        .place = place, .cells = place->cell_count, .nodes = place->node_count};
+    struct apart apart = {.place = place, .cells = place->cell_count, .nodes = place->node_count};
     int result;
 
     if (apart.cells > apart.nodes || apart.cells > CELLS_MAX)
@@ -274,8 +270,7 @@ static int best_node(struct vp_place *place, unsigned vcpus, bool *bad)
         if (!bears(place, node, vcpus, 0, bad))
             continue;
         if (!than || (at->vcpus == 0 && than->vcpus > 0) ||
-            ((at->vcpus == 0) == (than->vcpus == 0) &&
-             at->x - at->load_x < than->x - than->load_x))
+            ((at->vcpus == 0) == (than->vcpus == 0) && at->x - at->load_x < than->x - than->load_x))
             best = node;
     }
     return best;
@@ -310,8 +305,7 @@ static int largest_unplaced(const struct vp_place *place)
     int best = -1;
 
     for (size_t i = 0; i < place->cell_count; i++)
-        if (place->cell[i].node < 0 &&
-            (best < 0 || place->cell[i].vcpus > place->cell[best].vcpus))
+        if (place->cell[i].node < 0 && (best < 0 || place->cell[i].vcpus > place->cell[best].vcpus))
             best = (int)i;
     return best;
 }

@@ -257,8 +257,8 @@ const struct vp_table *vp_place_node_table(struct vp_place *place, int node, uns
     for (unsigned a = 0; a <= last->x; a++)
         for (unsigned b = 0; b <= last->y; b++, at++)
             /* Extra threads go only where vCPUs are. */
-            made->cost[at] = a == 0 ? (b == 0 ? 0 : VP_COST_NEVER)
-                                    : last->cost[at] + VP_COST(VP_COST_NODES);
+            made->cost[at] =
+                a == 0 ? (b == 0 ? 0 : VP_COST_NEVER) : last->cost[at] + VP_COST(VP_COST_NODES);
     return made;
 }
 

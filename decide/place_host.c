@@ -55,8 +55,8 @@ static int type_of(struct vp_place *place, struct vp_place_domain *domain,
 
     for (int i = domain->type; i >= 0; i = place->type[i].next) {
         type = &place->type[i];
-        if (type->total == core->total && type->free == core->free &&
-            type->first == core->first && type->cut == core->cut)
+        if (type->total == core->total && type->free == core->free && type->first == core->first &&
+            type->cut == core->cut)
             return i;
     }
     type = &place->type[place->type_count];
@@ -124,8 +124,7 @@ bool vp_place_scan(struct vp_place *place)
         place->node[i] = (struct vp_place_node){.domain = -1};
     count_threads(place);
     if (place->held_back >= 0) {
-        struct vp_place_core *core =
-            &place->core[vp_topology_pu(topology, place->held_back)->core];
+        struct vp_place_core *core = &place->core[vp_topology_pu(topology, place->held_back)->core];
 
         core->cut = core->free + 1 == core->total;
     }

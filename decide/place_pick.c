@@ -176,8 +176,8 @@ static void place_extras(struct picker *picker, struct pick *pick, size_t picks,
             if (picker->extra == 0 && picker->place->request->emulator_isolate)
                 picker->answer->emulator = cpu;
             else
-                picker->answer->iothread[picker->extra -
-                                         picker->place->request->emulator_isolate] = cpu;
+                picker->answer->iothread[picker->extra - picker->place->request->emulator_isolate] =
+                    cpu;
             picker->extra++;
             count--;
         }
@@ -245,8 +245,7 @@ bool vp_place_pick(struct vp_place *place, struct vp_place_answer *answer)
     for (size_t i = 0; i < place->node_count; i++) {
         int node = place->node_order[i];
 
-        if (place->node[node].load_x + place->node[node].load_y > 0 &&
-            !vp_place_split(place, node))
+        if (place->node[node].load_x + place->node[node].load_y > 0 && !vp_place_split(place, node))
             return false;
     }
     pick_cores(&picker);

@@ -78,9 +78,9 @@ struct vp_place_domain {
 };
 
 struct vp_place_node {
-    int domain;       /* first, -1: none */
-    unsigned free;    /* usable CPUs */
-    unsigned x, y;    /* the most it can take, each alone */
+    int domain;    /* first, -1: none */
+    unsigned free; /* usable CPUs */
+    unsigned x, y; /* the most it can take, each alone */
     unsigned load_x, load_y;
     unsigned vcpus, extras; /* of the load */
 };
@@ -104,8 +104,8 @@ struct vp_place {
     const struct vp_topology *topology;
     struct vp_arena arena;
     unsigned extras;
-    bool whole_cores;  /* require, isolate */
-    int held_back;     /* a usable CPU that must stay in the pool, -1: none */
+    bool whole_cores; /* require, isolate */
+    int held_back;    /* a usable CPU that must stay in the pool, -1: none */
     struct vp_place_core *core;
     int *order;        /* cores with usable CPUs by their lowest */
     size_t core_count; /* of order */
@@ -113,13 +113,13 @@ struct vp_place {
     size_t type_count;
     struct vp_place_domain *domain;
     size_t domain_count;
-    struct vp_place_node *node; /* topology->node_count */
-    int *node_order;            /* nodes with usable CPUs by their lowest */
-    size_t node_count;          /* of node_order */
-    int freest;                 /* the node with most usable CPUs */
+    struct vp_place_node *node;    /* topology->node_count */
+    int *node_order;               /* nodes with usable CPUs by their lowest */
+    size_t node_count;             /* of node_order */
+    int freest;                    /* the node with most usable CPUs */
     unsigned most_free, next_free; /* its, and the most of another node */
-    int *l3_home;               /* the one node of an L3, -2: it has cores in several */
-    struct vp_place_cell *cell; /* those with vCPUs, in the request's order */
+    int *l3_home;                  /* the one node of an L3, -2: it has cores in several */
+    struct vp_place_cell *cell;    /* those with vCPUs, in the request's order */
     size_t cell_count;
     unsigned *vcpu_cell; /* of each vCPU, index into cell */
     int *vcpu_node;      /* of each vCPU, once decided */
@@ -145,8 +145,8 @@ const struct vp_table *vp_place_node_table(struct vp_place *place, int node, uns
 vp_cost vp_table_get(const struct vp_table *table, unsigned x, unsigned y);
 /* parts combined, step by step: result[i] is of the first i + 1 parts. Of the
  * last one cost is good, of the others only pick. NULL without memory. */
-struct vp_table *vp_table_combine(struct vp_arena *arena, const struct vp_table *parts, size_t count,
-                                  unsigned x, unsigned y);
+struct vp_table *vp_table_combine(struct vp_arena *arena, const struct vp_table *parts,
+                                  size_t count, unsigned x, unsigned y);
 struct vp_table *vp_table_new(struct vp_arena *arena, unsigned x, unsigned y);
 /* One step, into `cost` of (x + 1) * (y + 1) entries, which `before` does not use. */
 bool vp_table_combine_two(struct vp_arena *arena, const struct vp_table *before,

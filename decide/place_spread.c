@@ -183,9 +183,8 @@ static bool charge_l3(struct spread *spread, const struct layers *from, struct l
             return false;
         made->cost[0] = table->cost[0];
         for (size_t i = 1; i < cells; i++)
-            made->cost[i] = table->cost[i] >= VP_COST_NEVER
-                                ? VP_COST_NEVER
-                                : table->cost[i] + VP_COST(VP_COST_L3S);
+            made->cost[i] = table->cost[i] >= VP_COST_NEVER ? VP_COST_NEVER
+                                                            : table->cost[i] + VP_COST(VP_COST_L3S);
         to->layer[k] = *made;
     }
     return true;

@@ -9,66 +9,68 @@
 /* What there is, counted plainly, apart from the search. */
 struct supply {
     const struct vp_topology *topology;
-    bool cores;                  /* units are whole free cores, else CPUs */
+    bool cores; /* units are whole free cores, else CPUs */
     enum vp_thread_policy policy;
-    unsigned *node;              /* units on each node */
-    unsigned *threads;           /* threads of the whole free cores of each node */
-    unsigned total, total_threads;
-    unsigned least;              /* threads of the smallest whole free core */
+    unsigned *node;           /* units on each node */
+    unsigned total;           /* units */
+    unsigned usable, threads; /* CPUs; those of wholly free cores */
+    unsigned most;            /* threads of the largest core */
 };
 
-static bool whole_free(const struct vp_place_host *host, size_t core, unsigned *threads)
+/* Threads, and usable threads, of each core. */
+static void count_threads(const struct vp_place_host *host, unsigned *total, unsigned *usable)
 {
-    *threads = vp_cpuset_count(&host->topology->core[core]);
-    return *threads > 0 && vp_cpuset_within(&host->topology->core[core], &host->usable);
+    for (size_t i = 0; i < host->topology->count; i++) {
+        const struct vp_pu *pu = &host->topology->pu[i];
+
+        total[pu->core]++;
+        usable[pu->core] += vp_cpuset_has(&host->usable, pu->cpu);
+    }
 }
 
 static bool count_supply(const struct vp_place_host *host, const struct vp_place_request *request,
                          struct supply *supply)
 {
     const struct vp_topology *topology = host->topology;
+    unsigned *total = calloc(topology->core_count * 2, sizeof(*total));
+    unsigned *usable = total ? total + topology->core_count : NULL;
 
     *supply = (struct supply){.topology = topology,
                               .policy = request->thread_policy,
                               .cores = request->thread_policy != VP_THREADS_PREFER};
-    supply->node = calloc(topology->node_count * 2, sizeof(*supply->node));
-    if (!supply->node)
+    supply->node = calloc(topology->node_count, sizeof(*supply->node));
+    if (!total || !supply->node) {
+        free(total);
+        free(supply->node);
         return false;
-    supply->threads = supply->node + topology->node_count;
-    for (size_t i = 0; i < topology->core_count; i++) {
-        int cpu = vp_cpuset_next(&topology->core[i], -1);
-        unsigned threads;
-        int node;
-
-        if (cpu < 0 || !supply->cores || !whole_free(host, i, &threads))
-            continue;
-        node = vp_topology_pu(topology, cpu)->node;
-        supply->node[node]++;
-        supply->threads[node] += threads;
-        supply->total_threads += threads;
-        if (supply->least == 0 || threads < supply->least)
-            supply->least = threads;
     }
-    for (size_t i = 0; i < topology->count && !supply->cores; i++)
-        supply->node[topology->pu[i].node] += vp_cpuset_has(&host->usable, topology->pu[i].cpu);
+    count_threads(host, total, usable);
+    for (size_t i = 0; i < topology->count; i++) {
+        const struct vp_pu *pu = &topology->pu[i];
+
+        if (total[pu->core] > supply->most)
+            supply->most = total[pu->core];
+        supply->usable += vp_cpuset_has(&host->usable, pu->cpu);
+        if (!supply->cores) {
+            supply->node[pu->node] += vp_cpuset_has(&host->usable, pu->cpu);
+        } else if (usable[pu->core] == total[pu->core]) {
+            supply->node[pu->node]++;
+            supply->threads += total[pu->core];
+            usable[pu->core] = 0; /* counted */
+        }
+    }
     for (size_t i = 0; i < topology->node_count; i++)
         supply->total += supply->node[i];
+    free(total);
     return true;
 }
 
 /* Units for a number of vCPUs and extra threads, at least. */
 static unsigned demand(const struct supply *supply, unsigned vcpus, unsigned extras)
 {
-    unsigned most = 1;
-
     if (supply->policy != VP_THREADS_REQUIRE)
         return vcpus + extras;
-    for (size_t i = 0; i < supply->topology->core_count; i++) {
-        unsigned threads = vp_cpuset_count(&supply->topology->core[i]);
-
-        most = threads > most ? threads : most;
-    }
-    return (vcpus + most - 1) / most + extras;
+    return (vcpus + supply->most - 1) / supply->most + extras;
 }
 
 struct text {
@@ -179,8 +181,9 @@ static bool why_cells(const struct supply *supply, const struct vp_place_request
     }
     free(size);
     answer->short_by = 1;
-    put(text, "the guest's NUMA cells and its %u emulator or I/O threads do not fit on nodes of "
-              "their own; ",
+    put(text,
+        "the guest's NUMA cells and its %u emulator or I/O threads do not fit on nodes of "
+        "their own; ",
         extras_of(request));
     put_nodes(text, supply);
     return true;
@@ -206,9 +209,8 @@ static bool why_node(const struct supply *supply, const struct vp_place_request 
     return true;
 }
 
-static void why_total(const struct vp_place_host *host, const struct supply *supply,
-                      const struct vp_place_request *request, unsigned need,
-                      struct vp_place_answer *answer, struct text *text)
+static void why_total(const struct supply *supply, const struct vp_place_request *request,
+                      unsigned need, struct vp_place_answer *answer, struct text *text)
 {
     answer->limit = supply->cores ? VP_LIMIT_CORES : VP_LIMIT_CPUS;
     answer->short_by = need > supply->total ? need - supply->total : 1;
@@ -220,10 +222,9 @@ static void why_total(const struct vp_place_host *host, const struct supply *sup
         put_nodes(text, supply);
     }
     if (supply->cores) {
-        unsigned usable = vp_cpuset_count(&host->usable);
+        unsigned rest = supply->usable - supply->threads;
 
-        put(text, "; %u free CPU%s on cores in part use", usable - supply->total_threads,
-            usable - supply->total_threads == 1 ? " is" : "s are");
+        put(text, "; %u free CPU%s on cores in part use", rest, rest == 1 ? " is" : "s are");
     }
 }
 
@@ -236,8 +237,9 @@ static void why_pool(const struct supply *supply, const struct vp_place_request 
     answer->short_by = 1;
     put(text, "needs ");
     put_demand(text, supply, request->vcpus, extras_of(request));
-    put(text, "; %u %s free, but the last CPU of the shared pool cannot be booked while guests or "
-              "threads run there",
+    put(text,
+        "; %u %s free, but the last CPU of the shared pool cannot be booked while guests or "
+        "threads run there",
         supply->total, supply->total == 1 ? "is" : "are");
     answer->short_by = minus(need + 1, supply->total) > 0 ? minus(need + 1, supply->total) : 1;
 }
@@ -349,7 +351,7 @@ static bool too_few(const struct supply *supply, const struct vp_place_request *
 {
     if (need > supply->total)
         return true;
-    if (supply->policy != VP_THREADS_REQUIRE || request->vcpus <= supply->total_threads)
+    if (supply->policy != VP_THREADS_REQUIRE || request->vcpus <= supply->threads)
         return false;
     return true;
 }
@@ -368,7 +370,7 @@ static bool explain(const struct vp_place_host *host, const struct vp_place_requ
     } else if (pool_only) {
         why_pool(supply, request, answer, &text);
     } else if (too_few(supply, request, need)) {
-        why_total(host, supply, request, need, answer, &text);
+        why_total(supply, request, need, answer, &text);
     } else {
         return why_node(supply, request, answer, &text);
     }

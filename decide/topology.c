@@ -114,8 +114,9 @@ static int add_pu(struct vp_topology *topology, size_t i, struct vp_error *err)
     topology->smt = true;
     const struct vp_pu *sibling = &topology->pu[topology->at[other]];
     if (sibling->node != pu->node || sibling->l3 != pu->l3 || sibling->package != pu->package)
-        return vp_fail(err, VP_INPUT, "CPUs %d and %d are one core but not in one node, L3, package",
-                       other, pu->cpu);
+        return vp_fail(err, VP_INPUT,
+                       "CPUs %d and %d are one core but not in one node, L3, package", other,
+                       pu->cpu);
     return 0;
 }
 

@@ -131,8 +131,8 @@ static bool take_list(const char **at, const char *word, struct vp_cpuset *set)
     length = strcspn(*at, "\n");
     if ((*at)[length] != '\n' || vp_cpuset_parse_kernel(set, *at, NULL) < 0)
         return false;
-    if (length > 0 && (vp_cpuset_print(set, text, sizeof(text)) != length ||
-                       memcmp(text, *at, length) != 0))
+    if (length > 0 &&
+        (vp_cpuset_print(set, text, sizeof(text)) != length || memcmp(text, *at, length) != 0))
         return false;
     *at += length + 1;
     return true;
@@ -164,8 +164,9 @@ static int bad_line(const char *text, const char *at, struct vp_error *err)
 
     for (const char *c = text; c < at; c++)
         line += *c == '\n';
-    return vp_fail(err, VP_INPUT, "topology text, line %d: found \"%.*s\", not what is written there",
-                   line, (int)strcspn(at, "\n") > 80 ? 80 : (int)strcspn(at, "\n"), at);
+    return vp_fail(err, VP_INPUT,
+                   "topology text, line %d: found \"%.*s\", not what is written there", line,
+                   (int)strcspn(at, "\n") > 80 ? 80 : (int)strcspn(at, "\n"), at);
 }
 
 int vp_topology_parse(const char *text, struct vp_topology **topology, struct vp_error *err)

@@ -91,8 +91,7 @@ static int prepare(hwloc_topology_t hwloc)
                : 0;
 }
 
-static int load(hwloc_topology_t *hwloc, enum source source, const char *spec,
-                struct vp_error *err)
+static int load(hwloc_topology_t *hwloc, enum source source, const char *spec, struct vp_error *err)
 {
     int result;
 
@@ -105,8 +104,8 @@ static int load(hwloc_topology_t *hwloc, enum source source, const char *spec,
     } else {
         result = source == RECORDED_ROOT ? load_below(*hwloc, spec) : hwloc_topology_load(*hwloc);
         if (result < 0)
-            result = vp_fail_errno(err, spec ? VP_INPUT : VP_HOST, errno, "%s: hwloc cannot load it",
-                                   spec ? spec : "this host");
+            result = vp_fail_errno(err, spec ? VP_INPUT : VP_HOST, errno,
+                                   "%s: hwloc cannot load it", spec ? spec : "this host");
         else if (source == THIS_HOST && !hwloc_topology_is_thissystem(*hwloc))
             result = vp_fail(err, VP_INPUT, "HWLOC_* in the environment names another machine");
     }

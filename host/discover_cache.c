@@ -37,9 +37,8 @@ static bool read_spec_stamp(const char *spec, char stamp[STAMP_SIZE])
     if (stat(spec, &st) < 0)
         st = (struct stat){0};
     return !strchr(spec, '\n') &&
-           snprintf(stamp, STAMP_SIZE, "stamp of %s %lld %lld.%09ld\n", spec,
-                    (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-                    st.st_mtim.tv_nsec) < STAMP_SIZE;
+           snprintf(stamp, STAMP_SIZE, "stamp of %s %lld %lld.%09ld\n", spec, (long long)st.st_size,
+                    (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec) < STAMP_SIZE;
 }
 
 /* One line: "stamp BOOT-ID ONLINE PRESENT NODES\n"; "-" for a kernel without

@@ -170,8 +170,7 @@ static int add_offline(hwloc_topology_t hwloc, struct vp_topology *topology, str
     if (last >= VP_CPU_MAX)
         return vp_fail(err, VP_INPUT, "CPU number %d, legal 0 to %d", last, VP_CPU_MAX - 1);
     for (int cpu = 0; cpu <= last; cpu++)
-        if (hwloc_bitmap_isset(complete, (unsigned)cpu) &&
-            !vp_cpuset_has(&topology->online, cpu))
+        if (hwloc_bitmap_isset(complete, (unsigned)cpu) && !vp_cpuset_has(&topology->online, cpu))
             vp_cpuset_add(&topology->offline, cpu);
     return 0;
 }

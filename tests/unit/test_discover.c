@@ -120,10 +120,10 @@ END_TEST
 
 START_TEST(synthetic_memory)
 {
-    VP_AUTO(vp_topology) struct vp_topology *stated =
-        found("node:2(memory=2GiB indexes=5,3) core:2 pu:1");
-    VP_AUTO(vp_topology) struct vp_topology *part =
-        found("pack:2 [numa(memory=1GiB)] [numa] core:1 pu:1");
+    VP_AUTO(vp_topology)
+    struct vp_topology *stated = found("node:2(memory=2GiB indexes=5,3) core:2 pu:1");
+    VP_AUTO(vp_topology)
+    struct vp_topology *part = found("pack:2 [numa(memory=1GiB)] [numa] core:1 pu:1");
 
     ck_assert_uint_eq(stated->node[0].memory_kib, 2u << 20);
     ck_assert_int_eq(stated->node[0].os, 5);

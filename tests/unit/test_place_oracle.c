@@ -242,8 +242,8 @@ static void build_topology(struct state *state)
     for (int i = 0; i < shape->cpus; i++) {
         int core = shape->core[i];
 
-        topology->pu[i] = (struct vp_pu){
-            shape->number[i], core, shape->l3[core], shape->node[core], 0, 0};
+        topology->pu[i] =
+            (struct vp_pu){shape->number[i], core, shape->l3[core], shape->node[core], 0, 0};
     }
     /* A package is no part of placement; a core must lie in one. */
     ck_assert_msg(vp_topology_build(topology, &err) == 0, "%s", err.text);
@@ -287,11 +287,12 @@ static char *describe(const struct state *state, const struct wish *wish)
     snprintf(text + used, sizeof(text) - used,
              "pool %s; %s, numa %s, %u vCPUs, %u extra, %u cells %u %u %u",
              state->pool_needed ? "needed" : "unused",
-             wish->policy == VP_THREADS_PREFER
-                 ? "prefer"
-                 : wish->policy == VP_THREADS_REQUIRE ? "require" : "isolate",
-             wish->numa == VP_NUMA_SINGLE ? "single"
-                                          : wish->numa == VP_NUMA_FEWEST ? "fewest" : "any",
+             wish->policy == VP_THREADS_PREFER    ? "prefer"
+             : wish->policy == VP_THREADS_REQUIRE ? "require"
+                                                  : "isolate",
+             wish->numa == VP_NUMA_SINGLE   ? "single"
+             : wish->numa == VP_NUMA_FEWEST ? "fewest"
+                                            : "any",
              wish->vcpus, wish->extras, wish->cells, wish->size[0], wish->size[1], wish->size[2]);
     return text;
 }
@@ -437,8 +438,12 @@ static void all_requests(const struct state *state, unsigned most_extras, bool w
                 continue;
             for (int n = 1; n <= state->shape->cpus + 1; n++) {
                 for (unsigned extras = 0; extras <= most_extras; extras++) {
-                    struct wish wish = {(enum vp_thread_policy)policy, (enum vp_numa)numa,
-                                        (unsigned)n, extras, 1, {(unsigned)n, 0, 0}};
+                    struct wish wish = {(enum vp_thread_policy)policy,
+                                        (enum vp_numa)numa,
+                                        (unsigned)n,
+                                        extras,
+                                        1,
+                                        {(unsigned)n, 0, 0}};
 
                     compare(state, &wish);
                 }
@@ -454,8 +459,12 @@ static void all_cells(const struct state *state, unsigned most_extras)
             for (unsigned a = 1; a < 4; a++)
                 for (unsigned b = 1; b < 4; b++)
                     for (unsigned extras = 0; extras <= most_extras; extras++) {
-                        struct wish wish = {(enum vp_thread_policy)policy, (enum vp_numa)numa,
-                                            a + b, extras, 2, {a, b, 0}};
+                        struct wish wish = {(enum vp_thread_policy)policy,
+                                            (enum vp_numa)numa,
+                                            a + b,
+                                            extras,
+                                            2,
+                                            {a, b, 0}};
 
                         compare(state, &wish);
                     }
@@ -566,8 +575,12 @@ static void shuffle_numbers(struct shape *shape)
 
 static void random_request(const struct state *state)
 {
-    struct wish wish = {(enum vp_thread_policy)below(3), (enum vp_numa)below(3), 0, below(4),
-                        1 + below(CELLS), {0}};
+    struct wish wish = {(enum vp_thread_policy)below(3),
+                        (enum vp_numa)below(3),
+                        0,
+                        below(4),
+                        1 + below(CELLS),
+                        {0}};
 
     for (unsigned i = 0; i < wish.cells; i++) {
         wish.size[i] = 1 + below(wish.cells == 1 ? (unsigned)state->shape->cpus : 4);

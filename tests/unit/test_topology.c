@@ -27,7 +27,7 @@ static struct vp_topology *draft(const struct vp_pu *pu, size_t count, size_t no
 /* Two cores of two threads on node 0, one core on node 1, none on node 2;
  * numbers out of order. */
 static const struct vp_pu odd[] = {
-    {9, 0, 0, 0, 0, 1}, {3, 0, 0, 0, 0, 1}, {4, 1, 0, 0, 0, 1},
+    {9, 0, 0, 0, 0, 1}, {3, 0, 0, 0, 0, 1},    {4, 1, 0, 0, 0, 1},
     {8, 1, 0, 0, 0, 1}, {8191, 2, 1, 1, 1, 0},
 };
 
@@ -119,7 +119,8 @@ static const struct {
 
 START_TEST(build_refuses)
 {
-    VP_AUTO(vp_topology) struct vp_topology *topology =
+    VP_AUTO(vp_topology)
+    struct vp_topology *topology =
         draft(bad_build[_i].pu, bad_build[_i].count, bad_build[_i].nodes);
     struct vp_error err = {VP_OK, ""};
 
