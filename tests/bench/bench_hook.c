@@ -174,10 +174,12 @@ int main(int argc, char **argv)
     exec = calloc((size_t)runs, sizeof(*exec));
     make_files();
     make_xml();
-    const char *prepare[] = {argv[1], "--config", config, "--policy-dir", policies, "--topology",
-                             argv[3], "guest-57-x", "prepare", "begin", "-", NULL};
-    const char *release[] = {argv[1], "--config", config, "--policy-dir", policies, "--topology",
-                             argv[3], "guest-57-x", "release", "end", "-", NULL};
+    const char *prepare[] = {argv[1],   "--config",   config,  "--policy-dir",
+                             policies,  "--topology", argv[3], "guest-57-x",
+                             "prepare", "begin",      "-",     NULL};
+    const char *release[] = {argv[1],   "--config",   config,  "--policy-dir",
+                             policies,  "--topology", argv[3], "guest-57-x",
+                             "release", "end",        "-",     NULL};
     const char *nothing[] = {argv[1], "guest-57-x", "start", "begin", "-", NULL};
     const char *parse[] = {argv[2], NULL};
 
