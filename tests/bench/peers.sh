@@ -1,8 +1,8 @@
 #!/bin/bash
+# shellcheck disable=SC2016,SC1091
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The pins of a 16-vCPU guest by other means, on a private host: pinVcpu over one connection, virsh
 # for each vCPU, taskset for each thread.
-# shellcheck disable=SC2016 # what is in single quotes is for the shell on the host
 . "$(dirname "$0")/../rig/lib.sh"
 rig_need taskset
 rig_need_built tests/bench/bench_pinvcpu
