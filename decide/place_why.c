@@ -37,7 +37,8 @@ static bool count_supply(const struct vp_place_host *host, const struct vp_place
 
     *supply = (struct supply){.topology = topology,
                               .policy = request->thread_policy,
-                              .cores = request->thread_policy != VP_THREADS_PREFER};
+                              .cores = request->thread_policy != VP_THREADS_PREFER,
+                              .most = 1};
     supply->node = calloc(topology->node_count, sizeof(*supply->node));
     if (!total || !supply->node) {
         free(total);

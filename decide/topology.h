@@ -20,7 +20,7 @@ struct vp_pu {
 };
 
 struct vp_node {
-    int os; /* the kernel's node number */
+    int os;              /* the kernel's node number */
     uint64_t memory_kib; /* 0 where not stated */
     struct vp_cpuset cpus;
 };
@@ -28,11 +28,11 @@ struct vp_node {
 struct vp_topology {
     struct vp_pu *pu; /* online PUs, ascending by cpu */
     size_t count;
-    int16_t *at;      /* VP_CPU_MAX entries: index into pu, -1: no such online CPU */
+    int16_t *at; /* VP_CPU_MAX entries: index into pu, -1: no such online CPU */
     size_t core_count, l3_count, node_count, package_count, kind_count;
-    struct vp_node *node;      /* with and without CPUs */
-    struct vp_cpuset *core;    /* core_count sets of CPUs */
-    struct vp_cpuset *l3;      /* l3_count */
+    struct vp_node *node;   /* with and without CPUs */
+    struct vp_cpuset *core; /* core_count sets of CPUs */
+    struct vp_cpuset *l3;   /* l3_count */
     struct vp_cpuset online;
     struct vp_cpuset offline;  /* present in the machine, switched off */
     struct vp_cpuset isolated; /* isolcpus= and nohz_full= of the kernel's command line */
