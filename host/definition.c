@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "host/definition.h"
 
+#include <libvirt/virterror.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,16 +260,20 @@ static int read_calls_back(struct vp_work *work, struct vp_error *err)
     return done(work, xml, strlen(xml), err);
 }
 
+/* 0 done; 1: this driver has no such calls, define; -1. */
 static int call_pins(struct vp_work *work, const struct vp_domain *before,
                      const struct vp_domain *after, struct vp_error *err)
 {
     unsigned told = 0;
+    int code;
 
+    if (vp_virt_set_pins(work->domain, &after->pins, &before->pins, VIR_DOMAIN_AFFECT_CONFIG,
+                         &told, err) != 0) {
+        code = virGetLastErrorCode();
+        return code == VIR_ERR_INVALID_ARG || code == VIR_ERR_NO_SUPPORT ? 1 : -1;
+    }
     if (vp_virt_mark(work->domain, work->choice.policy->name, VIR_DOMAIN_AFFECT_CONFIG, &told,
                      err) != 0)
-        return -1;
-    if (vp_virt_set_pins(work->domain, &after->pins, &before->pins, VIR_DOMAIN_AFFECT_CONFIG,
-                         &told, err) != 0)
         return -1;
     return read_calls_back(work, err);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -111,6 +112,9 @@ static void *run(void *opaque)
     struct vp_watch *watch = opaque;
     struct pollfd fds[] = {{.fd = watch->notify_fd, .events = POLLIN},
                            {.fd = watch->stop_fd, .events = POLLIN}};
+
+    /* Some milliseconds of work at most, and late is too late. */
+    setpriority(PRIO_PROCESS, (id_t)gettid(), -20);
 
     for (;;) {
         if (poll(fds, 2, -1) < 0 && errno != EINTR)

@@ -18,6 +18,12 @@ $(BUILD)/tests/unit/launcher: hook/launcher.c hook/protocol.h
 	    -DVP_LAUNCHER_FILE='"launcher"' -DVP_LOG_SOCKET='"log"' -o $@ $<
 $(BUILD)/tests/unit/test_launcher: | $(BUILD)/tests/unit/launcher
 
+# The command line without its main.
+$(BUILD)/libctl.a: $(filter-out $(BUILD)/ctl/main.o,$(CTL_OBJ))
+$(BUILD)/tests/unit/test_ctl: $(BUILD)/tests/unit/test_ctl.o $(BUILD)/libctl.a $(ARCHIVES)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/libctl.a $(ARCHIVES) $(UNIT_LIBS) $(LIBS_FULL)
+
 .PRECIOUS: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/fuzz/fuzz_%.o
 
 $(BUILD)/tests/rig/logsink: $(BUILD)/tests/rig/logsink.o
