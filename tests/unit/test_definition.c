@@ -98,6 +98,7 @@ START_TEST(kept_comes_back)
     snprintf(path, sizeof(path), "%s/definitions/%s.topology.xml", dir, UUID);
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_uint_eq(st.st_mode & 07777, 0600);
+    vp_kept_clear(&kept);
     ck_assert_int_eq(vp_kept_load(dir, UUID, VP_FACET_CPU, &kept, &err), 0);
     ck_assert_int_eq(vp_kept_remove(dir, UUID, VP_FACET_TOPOLOGY, &err), 0);
     ck_assert_int_eq(vp_kept_remove(dir, UUID, VP_FACET_TOPOLOGY, &err), 0);
