@@ -27,6 +27,7 @@ int vp_enforcer_open(struct vp_enforcer *enforcer, struct vp_error *err)
 
     enforcer->run.lock_fd = enforcer->run.fd = -1;
     enforcer->fanotify = enforcer->status_fd = enforcer->conf_fd = enforcer->run_fd = -1;
+    enforcer->definition_fd = -1;
     enforcer->first_sync = true;
     if (vp_engine_open_here(engine, &enforcer->where, enforcer->topology, err) < 0)
         return -1;

@@ -49,9 +49,9 @@ struct vp_enforcer {
     char online_text[1024]; /* /sys/devices/system/cpu/online as of the topology */
     sd_event_source *due;   /* the next look */
     sd_event_source *reload;
-    int fanotify, status_fd, conf_fd, run_fd; /* -1: not open */
-    int conf_wd;                              /* the highest number of the watched directories */
-    int status_wd;                            /* of the status directory, 0: it is not there */
+    int fanotify, status_fd, conf_fd, run_fd, definition_fd; /* -1: not open */
+    int conf_wd;   /* the highest number of the watched directories */
+    int status_wd; /* of the status directory, 0: it is not there */
     struct {
         char text[200];
         int64_t at_us;

@@ -9,6 +9,7 @@
 
 #include "decide/error.h"
 #include "enforcer/confwatch.h"
+#include "enforcer/definitionwatch.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/ledgerwatch.h"
 #include "enforcer/reload.h"
@@ -99,7 +100,7 @@ static int start_watchers(struct vp_enforcer *enforcer, struct vp_error *err)
                    writes_err.text);
     }
     if (vp_statuswatch_start(enforcer, err) < 0 || vp_confwatch_start(enforcer, err) < 0 ||
-        vp_ledgerwatch_start(enforcer, err) < 0)
+        vp_ledgerwatch_start(enforcer, err) < 0 || vp_definitionwatch_start(enforcer, err) < 0)
         return -1;
     return vp_sweep_start(enforcer, err);
 }

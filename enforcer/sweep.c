@@ -3,6 +3,7 @@
 
 #include "decide/error.h"
 #include "enforcer/confwatch.h"
+#include "enforcer/definitionwatch.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/record.h"
 #include "enforcer/reload.h"
@@ -16,6 +17,7 @@
 #define FULL_EVERY 15
 /* By this sweep guests are adopted, definitions looked at, libvirt told. */
 #define TRIM_AT 5
+#define TRIM_EVERY 300
 
 /* Masks are compared with the last full look's; only where one differs, a
  * thread came or went, or a difference stands, is everything read. */
@@ -40,13 +42,14 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *data)
     vp_confwatch_check(enforcer);
     vp_confwatch_disabled(enforcer);
     vp_statuswatch_check(enforcer);
+    vp_definitionwatch_check(enforcer);
     vp_reload_online(enforcer);
     vp_sync_check(enforcer);
     for (size_t i = 0; i < enforcer->guest_count; i++)
         sweep_guest(enforcer, enforcer->guest[i], i);
     vp_enforcer_run_due(enforcer);
     vp_runfile_swept(&enforcer->run, vp_now_ms());
-    if (enforcer->sweeps == TRIM_AT)
+    if (enforcer->sweeps % TRIM_EVERY == TRIM_AT)
         vp_trim();
     sd_event_source_set_time(source, usec + enforcer->engine.set->host.sweep_ms * 1000ULL);
     sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);

@@ -8,6 +8,7 @@
 
 #include "decide/error.h"
 #include "enforcer/driftlog.h"
+#include "enforcer/watched.h"
 #include "host/definition.h"
 #include "host/engine.h"
 #include "host/journal.h"
@@ -144,7 +145,7 @@ static void join_changes(const struct vp_changes *changes, bool to, char *text, 
 
 static int keep_record(struct vp_definitions *definitions, struct vp_engine *engine,
                        virDomainPtr domain, const char *uuid, const struct vp_changes *changes,
-                       enum vp_drift_state state, struct vp_error *err)
+                       enum vp_drift_state state, int64_t took_us, struct vp_error *err)
 {
     struct vp_drift_record record = {.role = VP_ROLE_EMULATOR,
                                      .kind = VP_DRIFT_DEFINITION,
@@ -155,8 +156,10 @@ static int keep_record(struct vp_definitions *definitions, struct vp_engine *eng
                                      .by = {.uid = -1}};
 
     record.last_ms = record.first_ms;
-    if (state == VP_DRIFT_REPAIRED)
+    if (state == VP_DRIFT_REPAIRED) {
         record.repaired_ms = record.last_ms;
+        record.repair_us = took_us;
+    }
     snprintf(record.uuid, sizeof(record.uuid), "%s", uuid);
     snprintf(record.guest, sizeof(record.guest), "%.127s", virDomainGetName(domain));
     join_changes(changes, true, record.wanted_text, sizeof(record.wanted_text));
@@ -198,6 +201,7 @@ int vp_virtdefinition(struct vp_definitions *definitions, struct vp_engine *engi
     struct vp_findings findings = {0};
     char uuid[VIR_UUID_STRING_BUFLEN];
     enum vp_definition_result result;
+    int64_t start_us = vp_clock_us();
     int status;
 
     if (virDomainGetUUIDString(domain, uuid) < 0)
@@ -208,7 +212,8 @@ int vp_virtdefinition(struct vp_definitions *definitions, struct vp_engine *engi
     else if (result == VP_DEFINITION_SAME && changes.count == 0)
         status = close_record(definitions, engine, uuid, err);
     else
-        status = keep_record(definitions, engine, domain, uuid, &changes, state_of(result), err);
+        status = keep_record(definitions, engine, domain, uuid, &changes, state_of(result),
+                             vp_clock_us() - start_us, err);
     if (result != VP_DEFINITION_SAME && result != VP_DEFINITION_FAILED)
         say_findings(domain, &findings);
     vp_changes_clear(&changes);
