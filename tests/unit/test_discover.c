@@ -306,7 +306,7 @@ START_TEST(recorded_root_odd_files)
 
     put_root();
     /* Kernels print this where nohz_full= was not given. */
-    put("sys/devices/system/cpu/nohz_full", "  (null)\n" + 2);
+    put("sys/devices/system/cpu/nohz_full", "(null)\n");
     put("sys/devices/system/cpu/isolated", "\n");
     setenv("HWLOC_FSROOT", "/elsewhere", 1);
     topology = found(scratch);
@@ -448,6 +448,7 @@ START_TEST(cache_is_believed)
     VP_AUTO(free) char *second = NULL;
     char *offline = strstr(text, "offline");
 
+    ck_assert_ptr_nonnull(first);
     ck_assert_ptr_nonnull(offline);
     *offline = '\0';
     put("topology", "%scpu 8191 8191 0 0 0 0\noffline%s", text, offline + strlen("offline"));
