@@ -213,7 +213,7 @@ shown() {
 check "policy show parses again to the same" shown
 
 # ---- drift --follow ----
-setpriv --pdeathsig KILL nsenter -t "$(rig_pid a)" -a /usr/bin/virtpin drift --follow --json >"$RIG_DIR/follow" 2>&1 &
+setpriv --pdeathsig KILL nsenter -t "$(rig_pid a)" -a -r -w /usr/bin/virtpin drift --follow --json >"$RIG_DIR/follow" 2>&1 &
 follower=$!
 sleep 1
 rig_exec a sh -c "echo $own >$(rig_inner_cpuset_dir a web1 vcpu 0)/cpuset.cpus"

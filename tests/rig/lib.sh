@@ -368,7 +368,7 @@ rig_exec() {
     local pid
     pid=$(rig_pid "$1") || return 125
     shift
-    env -i "${RIG_ENV[@]}" nsenter -t "$pid" -m -u -n -i -C -p -r -- "$@"
+    env -i "${RIG_ENV[@]}" nsenter -t "$pid" -m -u -n -i -C -p -r -w -- "$@"
 }
 
 # rig_spawn HOST NAME COMMAND...: a daemon of the host, in its cgroups, output to log/NAME.
