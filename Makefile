@@ -27,8 +27,9 @@ DEFINES     := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVP_LIBEXECDIR='"$(LIBEXECD
                -DVP_SYSCONFDIR='"$(SYSCONFDIR)"' -DVP_PREFIX='"$(PREFIX)"' -DVP_DATADIR='"$(DATADIR)"'
 ALL_CFLAGS  := -std=gnu11 $(CFLAGS) $(WARNINGS) $(DEFINES) -I. -I$(BUILD) $(PKG_CFLAGS) -MMD -MP
 
-LIBS_WORKER := -lxml2 -lsqlite3 -lhwloc -linih -lmd
-LIBS_FULL   := $(LIBS_WORKER) -lvirt -lcgroup -ljson-c -lsystemd -lpthread
+LIBS_WORKER := -lxml2 -lsqlite3
+LIBS_SURVEY := $(LIBS_WORKER) -lhwloc -linih -lmd
+LIBS_FULL   := $(LIBS_SURVEY) -lvirt -lcgroup -ljson-c -lsystemd -lpthread
 LDFLAGS     ?=
 ALL_LDFLAGS := -Wl,--as-needed $(LDFLAGS)
 
@@ -41,13 +42,16 @@ say = @printf '  %-7s %s\n' $(1) $(2)
 
 DECIDE_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard decide/*.c))
 HOST_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(wildcard host/*.c))
-WORKER_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out hook/launcher.c,$(wildcard hook/*.c)))
+HOOK_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(filter-out hook/launcher.c hook/known.c hook/survey.c,$(wildcard hook/*.c)))
+WORKER_OBJ   := $(HOOK_OBJ) $(BUILD)/hook/known.o
+SURVEY_OBJ   := $(HOOK_OBJ) $(BUILD)/hook/survey.o
 ENFORCER_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard enforcer/*.c))
 CTL_OBJ      := $(patsubst %.c,$(BUILD)/%.o,$(wildcard ctl/*.c))
 ARCHIVES     := $(BUILD)/libhost.a $(BUILD)/libdecide.a
 
 .PHONY: all clean install uninstall
-all: $(BUILD)/virtpin $(BUILD)/virtpind $(BUILD)/virtpin-hook $(BUILD)/virtpin-hook-worker
+all: $(BUILD)/virtpin $(BUILD)/virtpind $(BUILD)/virtpin-hook $(BUILD)/virtpin-hook-worker \
+     $(BUILD)/virtpin-hook-survey
 
 $(BUILD)/version.h: FORCE
 	@mkdir -p $(BUILD)
@@ -79,6 +83,10 @@ $(BUILD)/virtpin-hook-worker: $(WORKER_OBJ) $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(WORKER_OBJ) $(ARCHIVES) $(LIBS_WORKER)
 
+$(BUILD)/virtpin-hook-survey: $(SURVEY_OBJ) $(ARCHIVES)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(SURVEY_OBJ) $(ARCHIVES) $(LIBS_SURVEY)
+
 # Static and without any library, so that no missing library can make it fail; the sanitizers'
 # run-time is one.
 $(BUILD)/hook/launcher.o: ALL_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS))
@@ -98,7 +106,7 @@ install: all
 	    $(D)$(HOOKDIR)/qemu.d $(D)$(SYSCONFDIR)/virtpin/policy.d $(D)$(PREFIX)/lib/virtpin/policy.d
 	$(Q)install -m 755 $(BUILD)/virtpin-hook $(BUILD)/virtpind $(D)$(SBINDIR)/
 	$(Q)install -m 755 $(BUILD)/virtpin $(D)$(BINDIR)/
-	$(Q)install -m 755 $(BUILD)/virtpin-hook-worker $(D)$(LIBEXECDIR)/
+	$(Q)install -m 755 $(BUILD)/virtpin-hook-worker $(BUILD)/virtpin-hook-survey $(D)$(LIBEXECDIR)/
 ifeq ($(PREFIX),/usr)
 	$(Q)ln -sf $(SBINDIR)/virtpin-hook $(D)$(HOOKDIR)/qemu.d/50-virtpin
 else
@@ -119,7 +127,8 @@ endif
 # Policies and a changed virtpin.conf are the operator's and stay.
 uninstall:
 	$(Q)rm -f $(D)$(HOOKDIR)/qemu.d/50-virtpin $(D)$(SBINDIR)/virtpin-hook $(D)$(SBINDIR)/virtpind \
-	    $(D)$(BINDIR)/virtpin $(D)$(LIBEXECDIR)/virtpin-hook-worker $(D)$(COMPLETIONDIR)/virtpin \
+	    $(D)$(BINDIR)/virtpin $(D)$(LIBEXECDIR)/virtpin-hook-worker $(D)$(LIBEXECDIR)/virtpin-hook-survey \
+	    $(D)$(COMPLETIONDIR)/virtpin \
 	    $(addprefix $(D)$(DATADIR)/,$(EXAMPLES:conf/%=%)) \
 	    $(addprefix $(D)$(UNITDIR)/,$(notdir $(UNITS))) \
 	    $(addprefix $(D)$(PREFIX)/lib/tmpfiles.d/,$(notdir $(TMPFILES))) \

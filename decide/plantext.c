@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A plan as the ledger keeps it: lines that an operator can read with sqlite3. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,20 +74,36 @@ static int parse_role(const char *word, enum vp_role *role)
     return -1;
 }
 
+/* The word at *rest, parted by one blank; *rest is what follows, NULL at the end. */
+static char *next_word(char **rest)
+{
+    char *word = *rest;
+    char *blank = word ? strchr(word, ' ') : NULL;
+
+    if (blank)
+        *blank++ = '\0';
+    *rest = blank;
+    return word;
+}
+
 static int parse_want(struct vp_plan *plan, char *rest, const char *line, struct vp_error *err)
 {
-    char role[16], kind[16];
-    int at = 0;
     struct vp_want want = {0};
     struct vp_want *grown;
+    const char *role = next_word(&rest), *index = next_word(&rest), *kind = next_word(&rest);
+    char *end;
+    unsigned long number;
 
-    if (sscanf(rest, "%15s %u %15s%n", role, &want.index, kind, &at) != 3 ||
-        parse_role(role, &want.role) < 0)
+    if (!kind || index[0] < '0' || index[0] > '9' || parse_role(role, &want.role) < 0)
         return bad(err, line);
+    number = strtoul(index, &end, 10);
+    if (*end != '\0' || number > INT_MAX)
+        return bad(err, line);
+    want.index = (unsigned)number;
     for (want.kind = VP_WANT_NOTHING; strcmp(kind, want_word[want.kind]) != 0; want.kind++)
         if (want.kind == VP_WANT_SET)
             return bad(err, line);
-    if (rest[at] == ' ' && vp_cpuset_parse(&want.cpus, rest + at + 1, err) < 0)
+    if (rest && vp_cpuset_parse(&want.cpus, rest, err) < 0)
         return -1;
     /* grown by the power of two: plans have up to thousands of vCPUs */
     if ((plan->want_count & (plan->want_count - 1)) == 0) {

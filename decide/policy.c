@@ -4,10 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decide/finding.h"
-#include "decide/policydraft.h"
 #include "decide/policykeys.h"
-#include "decide/policytext.h"
 
 static void clear_fields(const struct vp_key_row *rows, unsigned count, void *object)
 {
@@ -56,24 +53,6 @@ void vp_policy_set_free(struct vp_policy_set *set)
     free(set->files.item);
     free(set->text);
     free(set);
-}
-
-struct vp_policy_set *vp_policy_set_defaults(void)
-{
-    struct vp_draft *draft = vp_draft_new();
-    struct vp_findings findings = {0};
-    struct vp_policy_set *set = NULL;
-
-    if (draft)
-        vp_draft_finish(draft, "", &set, &findings);
-    vp_draft_free(draft);
-    vp_findings_clear(&findings);
-    return set;
-}
-
-void vp_policy_set_hash(struct vp_policy_set *set)
-{
-    vp_text_hash(set->text, strlen(set->text), set->hash);
 }
 
 static int by_name(const void *name, const void *policy)

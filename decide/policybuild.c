@@ -106,6 +106,8 @@ static void print_policy(struct build *build, struct vp_policy *policy, struct d
 {
     const struct vp_key_row *rows = build->draft->rows[DRAFT_POLICY];
 
+    if (build->draft->known)
+        return;
     if (build->text.length > 0)
         vp_text_putc(&build->text, '\n');
     vp_text_puts(&build->text, "[policy ");
@@ -231,7 +233,7 @@ static void build_host(struct build *build, const char *nodename)
             continue;
         if (!rows[i].use->ops->parse(&rows[i], field_of(&rows[i], host), text, &fault))
             build->draft->failed = true;
-        else if (value[i])
+        else if (value[i] && !build->draft->known)
             print_key(build, &rows[i], host, value[i]->text);
     }
     if (build->text.length == strlen("[host]\n"))
@@ -289,8 +291,8 @@ static void seal(struct build *build)
         return;
     set->text = build->text.bytes;
     build->text.bytes = NULL;
-    if (!build->draft->without_hash)
-        vp_policy_set_hash(set);
+    if (build->draft->hash)
+        build->draft->hash(set);
     set->files = build->draft->files;
     build->draft->files = (struct vp_strings){0};
 }

@@ -89,12 +89,13 @@ const struct vp_key_row *draft_find_row(const struct vp_draft *draft, enum draft
 
 /* ---- the object ---- */
 
-struct vp_draft *vp_draft_new(void)
+struct vp_draft *vp_draft_new_known(void)
 {
     struct vp_draft *draft = calloc(1, sizeof(*draft));
 
     if (!draft)
         return NULL;
+    draft->known = true;
     draft->skipped.kind = DRAFT_SKIP;
     index_rows(draft, DRAFT_POLICY, "policy");
     index_rows(draft, DRAFT_HOST, "host");
@@ -122,7 +123,7 @@ void vp_draft_free(struct vp_draft *draft)
 
 void vp_draft_without_hash(struct vp_draft *draft)
 {
-    draft->without_hash = true;
+    draft->hash = NULL;
 }
 
 /* One copy of each file's name; the set takes them over. */

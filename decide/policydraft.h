@@ -13,6 +13,9 @@ struct vp_policy_set;
 struct vp_draft;
 
 struct vp_draft *vp_draft_new(void); /* NULL without memory */
+/* For what was printed from a set of this version: it is not printed again, and
+ * the set has neither text nor hash until the caller gives it both. */
+struct vp_draft *vp_draft_new_known(void);
 void vp_draft_free(struct vp_draft *draft);
 static inline void vp_draft_cleanup(struct vp_draft **draft)
 {

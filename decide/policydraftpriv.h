@@ -8,6 +8,7 @@
 
 #include "decide/finding.h"
 #include "decide/policy.h"
+#include "decide/policydraft.h"
 #include "decide/policykeys.h"
 
 /* What policydraft.c collects and policybuild.c makes a set of. */
@@ -34,6 +35,7 @@ struct draft_section {
 };
 
 struct draft_chunk;
+struct vp_policy_set;
 
 struct vp_draft {
     struct draft_section **section;
@@ -42,9 +44,10 @@ struct vp_draft {
     struct draft_section skipped;
     struct vp_strings files; /* in order of appearance */
     size_t errors;
-    bool failed; /* out of memory */
-    bool without_hash;
-    bool too_many; /* sections, and it was said */
+    bool failed;                             /* out of memory */
+    bool known;                              /* its text: it need not be printed */
+    void (*hash)(struct vp_policy_set *set); /* NULL: the set's hash stays empty */
+    bool too_many;                           /* sections, and it was said */
     struct draft_chunk *chunks;
     const struct vp_key_row *rows[3]; /* by kind */
     unsigned row_count[3];

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "decide/policytext.h"
 
-#include <sha2.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,20 +97,4 @@ void vp_text_put_key(struct vp_text *text, const char *key, const char *value)
             value++;
     }
     vp_text_putc(text, '\n');
-}
-
-void vp_text_hash(const char *bytes, size_t length, char hash[72])
-{
-    uint8_t digest[SHA256_DIGEST_LENGTH];
-    SHA2_CTX context;
-
-    SHA256Init(&context);
-    SHA256Update(&context, (const uint8_t *)bytes, length);
-    SHA256Final(digest, &context);
-    memcpy(hash, "sha256:", 7);
-    for (size_t i = 0; i < sizeof(digest); i++) {
-        hash[7 + 2 * i] = "0123456789abcdef"[digest[i] >> 4];
-        hash[8 + 2 * i] = "0123456789abcdef"[digest[i] & 15];
-    }
-    hash[7 + 2 * sizeof(digest)] = '\0';
 }

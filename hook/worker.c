@@ -292,6 +292,7 @@ int main(int argc, char **argv)
     int result;
 
     umask(077);
+    vp_hook_arguments(argv);
     if (parse_arguments(argc, argv, &hook, &where, &topology) < 0) {
         fputs("virtpin-hook-worker: started by virtpin-hook only\n", stderr);
         return 2;
@@ -304,7 +305,7 @@ int main(int argc, char **argv)
         /* the process ends here: what it holds goes with it, but the ledger is
          * closed so that its log is folded in */
         vp_ledger_close(hook.engine.ledger);
-        return finish(&hook, result, &err);
+        _exit(finish(&hook, result, &err)); /* no library's last words */
     }
     return 0;
 }

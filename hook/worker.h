@@ -24,6 +24,9 @@ struct vp_hook {
     struct vp_findings findings;
 };
 
+/* What to start over with when something has to be looked at anew. */
+void vp_hook_arguments(char *const *argv);
+
 /* Operations: 0 good, -1 with *err: VP_REFUSED refuses, else virtpin failed. */
 int vp_op_prepare(struct vp_hook *hook, struct vp_error *err);
 int vp_op_started(struct vp_hook *hook, struct vp_error *err);

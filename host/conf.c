@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "decide/cleanup.h"
 #include "decide/error.h"
@@ -15,11 +16,8 @@
 #include "decide/policy.h"
 #include "decide/policydraft.h"
 #include "host/conffile.h"
+#include "host/confgood.h"
 #include "host/confread.h"
-
-static const char config_default[] = VP_SYSCONFDIR "/virtpin/virtpin.conf";
-static const char *const dirs_default[] = {VP_PREFIX "/lib/virtpin/policy.d",
-                                           VP_SYSCONFDIR "/virtpin/policy.d"};
 
 /* where->nodename or the kernel's, into *name. */
 static const char *node_name(const struct vp_conf_where *where, struct utsname *name)
@@ -33,13 +31,11 @@ static void read_files(const struct vp_conf_where *where, struct vp_draft *draft
                        struct vp_findings *findings)
 {
     bool lenient = where->lenient_owner;
+    const char *const *dirs;
+    unsigned count = vp_conf_dirs(where, &dirs);
 
-    vp_conf_read_one(draft, where->config ? where->config : config_default, where->config != NULL,
-                     lenient, findings);
-    if (where->policy_dir)
-        vp_conf_read_dirs(draft, &where->policy_dir, 1, true, lenient, findings);
-    else
-        vp_conf_read_dirs(draft, dirs_default, 2, false, lenient, findings);
+    vp_conf_read_one(draft, vp_conf_config(where), where->config != NULL, lenient, findings);
+    vp_conf_read_dirs(draft, dirs, count, where->policy_dir != NULL, lenient, findings);
 }
 
 /* The first error-grade finding as the error object. */
@@ -90,8 +86,8 @@ static int good_path(const char *run_dir, char *path, size_t size, struct vp_err
 
 /* policy.good starts with a comment that holds the hash of what follows, so
  * that a hook need not compute it again. */
-static const char head[] = "# policies in force, written by virtpin: ";
-enum { HASH_LENGTH = 71, HEAD_LENGTH = sizeof(head) - 1 + HASH_LENGTH + 1 };
+static const char head[] = VP_GOOD_HEAD;
+enum { HASH_LENGTH = VP_HASH_LENGTH, HEAD_LENGTH = VP_GOOD_HEAD_LENGTH };
 
 /* Every hook comes by here: what is there already is only compared, and gives
  * the hash. */
@@ -188,17 +184,21 @@ int vp_conf_in_force(const struct vp_conf_where *where, struct vp_policy_set **s
     VP_AUTO(vp_draft) struct vp_draft *draft = vp_draft_new();
     struct utsname name;
     const char *nodename = node_name(where, &name);
+    struct timespec began;
     struct vp_error why;
 
     *set = NULL;
     *stale = false;
+    clock_gettime(CLOCK_REALTIME_COARSE, &began);
     if (!draft)
         return vp_fail(err, VP_HOST, "out of memory");
     vp_draft_without_hash(draft);
     read_files(where, draft, findings);
     if (finish(draft, nodename, set, findings, err) < 0)
         return fall_back(vp_draft_run_dir(draft, nodename), nodename, set, stale, err);
-    if (keep_good(*set, &why) < 0)
+    if (keep_good(*set, &why) == 0)
+        vp_conf_remember(where, *set, &began);
+    else
         vp_findings_note(findings, VP_WARNING, "the good policies are not kept: %s", why.text);
     return 0;
 }

@@ -29,7 +29,8 @@ int64_t vp_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static int begin(struct vp_engine *engine, const struct vp_conf_where *where, struct vp_error *err)
+int vp_engine_begin(struct vp_engine *engine, const struct vp_conf_where *where,
+                    struct vp_error *err)
 {
     *engine = (struct vp_engine){.lock_ms = 1000};
     if (where)
@@ -46,23 +47,12 @@ static int begin(struct vp_engine *engine, const struct vp_conf_where *where, st
 int vp_engine_open_here(struct vp_engine *engine, const struct vp_conf_where *where,
                         const char *spec, struct vp_error *err)
 {
-    if (begin(engine, where, err) < 0 ||
+    if (vp_engine_begin(engine, where, err) < 0 ||
         vp_conf_in_force(&engine->where, &engine->set, &engine->stale, &engine->findings, err) < 0)
         return -1;
     if (vp_cgroups_find(engine->set->host.cgroup_dir, NULL, &engine->cgroups, err) < 0)
         return -1;
     return vp_topology_cached(engine->set->host.run_dir, spec, &engine->topology, err);
-}
-
-int vp_engine_open(struct vp_engine *engine, const struct vp_conf_where *where, const char *spec,
-                   struct vp_error *err)
-{
-    if (!spec)
-        return vp_engine_open_here(engine, where, NULL, err);
-    if (begin(engine, where, err) < 0 ||
-        vp_conf_load(&engine->where, &engine->set, &engine->findings, err) < 0)
-        return -1;
-    return vp_discover(spec, &engine->topology, err);
 }
 
 int vp_engine_ledger(struct vp_engine *engine, bool may_create, struct vp_error *err)

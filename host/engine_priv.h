@@ -6,6 +6,10 @@
 
 /* What engine.c, book.c, apply.c and adopt.c share. */
 
+/* Everything of an engine but policies, topology, cgroups and ledger. */
+int vp_engine_begin(struct vp_engine *engine, const struct vp_conf_where *where,
+                    struct vp_error *err);
+
 /* What a ledger row holds; nothing exclusive under audit or unplaced. */
 void vp_holding_of(const struct vp_guest_row *row, struct vp_holding *holding);
 
