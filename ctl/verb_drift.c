@@ -252,18 +252,18 @@ static void show(const struct vp_ctl *ctl, const struct vp_drift_record *record)
 }
 
 /* Changes whenever somebody wrote to the ledger. */
-static int64_t ledger_stamp(const char *run_dir)
+static uint64_t ledger_stamp(const char *run_dir)
 {
     static const char *const names[] = {"ledger.db", "ledger.db-wal"};
     char path[4096];
-    int64_t stamp = 0;
+    uint64_t stamp = 0;
     struct stat st;
 
     for (size_t i = 0; i < 2; i++) {
         snprintf(path, sizeof(path), "%s/%s", run_dir, names[i]);
         if (stat(path, &st) == 0)
-            stamp = stamp * 31 + (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec +
-                    st.st_size + (int64_t)st.st_ino;
+            stamp = stamp * 31 + (uint64_t)st.st_mtim.tv_sec * 1000000000 +
+                    (uint64_t)st.st_mtim.tv_nsec + (uint64_t)st.st_size + (uint64_t)st.st_ino;
     }
     return stamp;
 }
@@ -292,7 +292,7 @@ static int follow(struct vp_ctl *ctl, struct vp_engine *engine, int64_t since_ms
 {
     const char *run_dir = engine->set->host.run_dir;
     struct memory memory = {0};
-    int64_t stamp = ledger_stamp(run_dir), was;
+    uint64_t stamp = ledger_stamp(run_dir), was;
     int result;
 
     /* Without --since only what is new from now on. */
