@@ -1,4 +1,7 @@
-# Manual pages made from the program's tables, and packages.
+# Manual pages made from the program's tables, completion, and packages.
+# Targets: manual (write the pages' tables anew), deb, rpm (of the last commit, into $(BUILD)/deb and
+# $(BUILD)/rpm), check-completion, check-packages. None of these is part of `make check`, whose unit
+# tests compare the pages' tables.
 
 $(BUILD)/mkman: $(BUILD)/packaging/mkman.o $(BUILD)/packaging/mantable.o $(BUILD)/libdecide.a
 	$(call say,LD,$@)
