@@ -66,7 +66,8 @@ int vp_discover_cpus(const char *root, const char *path, struct vp_cpuset *set,
             return 0;
         return vp_fail_errno(err, VP_HOST, errno, "%s%s", root, path);
     }
-    if (strcmp(text, "(null)") == 0)
+    /* The kernel's "%*pbl" of a mask that is not there: as wide as there are possible CPUs. */
+    if (strcmp(text + strspn(text, " "), "(null)") == 0)
         return 0;
     if (vp_cpuset_parse_kernel(set, text, err) < 0)
         return vp_wrap(err, "%s%s", root, path);

@@ -306,7 +306,7 @@ START_TEST(recorded_root_odd_files)
 
     put_root();
     /* Kernels print this where nohz_full= was not given. */
-    put("sys/devices/system/cpu/nohz_full", "(null)\n");
+    put("sys/devices/system/cpu/nohz_full", "          (null)\n");
     put("sys/devices/system/cpu/isolated", "\n");
     setenv("HWLOC_FSROOT", "/elsewhere", 1);
     topology = found(scratch);
