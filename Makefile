@@ -42,7 +42,7 @@ say = @printf '  %-7s %s\n' $(1) $(2)
 
 DECIDE_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard decide/*.c))
 HOST_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(wildcard host/*.c))
-HOOK_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(filter-out hook/launcher.c hook/known.c hook/survey.c,$(wildcard hook/*.c)))
+HOOK_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(filter-out hook/launcher.c hook/bare%.c hook/known.c hook/survey.c,$(wildcard hook/*.c)))
 WORKER_OBJ   := $(HOOK_OBJ) $(BUILD)/hook/known.o
 SURVEY_OBJ   := $(HOOK_OBJ) $(BUILD)/hook/survey.o
 ENFORCER_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard enforcer/*.c))
@@ -88,11 +88,24 @@ $(BUILD)/virtpin-hook-survey: $(SURVEY_OBJ) $(ARCHIVES)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(SURVEY_OBJ) $(ARCHIVES) $(LIBS_SURVEY)
 
 # Static and without any library, so that no missing library can make it fail; the sanitizers'
-# run-time is one.
-$(BUILD)/hook/launcher.o: ALL_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS))
-$(BUILD)/virtpin-hook: $(BUILD)/hook/launcher.o
+# run-time is one, and libc is another where hook/bare.c knows the processor.
+LAUNCHER_SRC := hook/launcher.c
+LAUNCHER_LINK := -static
+ifneq ($(filter x86_64% aarch64%,$(shell $(CC) -dumpmachine)),)
+LAUNCHER_SRC += hook/bare.c hook/bareprint.c
+LAUNCHER_LINK += -nostdlib -ffreestanding -fno-stack-protector -U_FORTIFY_SOURCE -fcf-protection=none
+ifeq ($(findstring clang,$(shell $(CC) --version)),)
+LAUNCHER_LINK += -fno-tree-loop-distribute-patterns
+endif
+ifneq ($(filter aarch64%,$(shell $(CC) -dumpmachine)),)
+LAUNCHER_LINK := $(filter-out -fcf-protection=none,$(LAUNCHER_LINK))
+endif
+endif
+launcher = $(CC) $(filter-out -fsanitize=% -fno-sanitize% -MMD -MP,$(ALL_CFLAGS)) $(LAUNCHER_LINK) \
+           $(filter-out -fsanitize=%,$(LDFLAGS)) $(1) -o $@ $(LAUNCHER_SRC)
+$(BUILD)/virtpin-hook: $(LAUNCHER_SRC) hook/protocol.h | $(BUILD)/version.h
 	$(call say,LD,$@)
-	$(Q)$(CC) $(filter-out -fsanitize=%,$(LDFLAGS)) -static -o $@ $<
+	$(Q)$(call launcher)
 
 # With another PREFIX the hook is a copy: libvirtd's AppArmor profile denies a link that ends
 # outside /usr/sbin. An existing virtpin.conf is the operator's and stays.

@@ -348,12 +348,12 @@ static int launch(struct launch *launch, int argc, char **argv, int first)
     return answer(launch, argv[first], await(launch, worker, began));
 }
 
-static int usage(FILE *out, int status)
+static int usage(int out, int status)
 {
-    fputs("usage: virtpin-hook [--config FILE] [--policy-dir DIR] [--topology X]\n"
-          "                    NAME OPERATION SUBOPERATION EXTRA\n"
-          "libvirt's qemu hook (see virtpin-hook(8)); the domain's XML is read from stdin.\n",
-          out);
+    dprintf(out, "usage: virtpin-hook [--config FILE] [--policy-dir DIR] [--topology X]\n"
+                 "                    NAME OPERATION SUBOPERATION EXTRA\n"
+                 "libvirt's qemu hook (see virtpin-hook(8)); the domain's XML is read from "
+                 "stdin.\n");
     return status;
 }
 
@@ -392,9 +392,9 @@ int main(int argc, char **argv)
     if (geteuid() != 0)
         return 0;
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
-        return usage(stdout, 0);
+        return usage(STDOUT_FILENO, 0);
     if (first < 1)
-        return usage(stderr, 2);
+        return usage(STDERR_FILENO, 2);
     open_standard_streams();
     self.operation = argv[first + 1];
     kind = kind_of(self.operation);

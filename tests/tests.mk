@@ -11,11 +11,10 @@ $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(ARCHIVES)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(ARCHIVES) $(UNIT_LIBS) $(LIBS_FULL)
 
 # The launcher with its fixed paths below the directory that the test works in.
-$(BUILD)/tests/unit/launcher: hook/launcher.c hook/protocol.h
+$(BUILD)/tests/unit/launcher: $(LAUNCHER_SRC) hook/protocol.h
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(filter-out -fsanitize=% -fno-sanitize% -MMD -MP,$(ALL_CFLAGS)) -static \
-	    -DVP_LAUNCHER_FILE='"launcher"' -DVP_LOG_SOCKET='"log"' -o $@ $<
+	$(Q)$(call launcher,-DVP_LAUNCHER_FILE='"launcher"' -DVP_LOG_SOCKET='"log"')
 $(BUILD)/tests/unit/test_launcher: | $(BUILD)/tests/unit/launcher
 
 # The command line without its main.
