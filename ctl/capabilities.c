@@ -44,8 +44,7 @@ static void note_once(const char *text, const char *why)
 static int ask_libvirt(struct vp_engine *engine, const struct vp_domain *domain, xmlDoc *doc,
                        const struct vp_policy *policy, char why[512], struct vp_error *err)
 {
-    VP_AUTO(virConnectPtr) virConnectPtr connection =
-        vp_ctl_connect(engine->set->host.uri, err);
+    VP_AUTO(virConnectPtr) virConnectPtr connection = vp_ctl_connect(engine->set->host.uri, err);
     xmlNode *root = xmlDocGetRootElement(doc);
     xmlNode *node = vp_xml_child(vp_xml_child(root, "devices"), "emulator");
     VP_AUTO(free) char *emulator = node ? vp_xml_text(node) : NULL;

@@ -48,8 +48,7 @@ static int from_file(const char *name, char **xml, size_t *length, struct vp_err
 int vp_ctl_definition(struct vp_engine *engine, const char *name, char **xml, size_t *length,
                       struct vp_error *err)
 {
-    VP_AUTO(virConnectPtr) virConnectPtr connection =
-        vp_ctl_connect(engine->set->host.uri, err);
+    VP_AUTO(virConnectPtr) virConnectPtr connection = vp_ctl_connect(engine->set->host.uri, err);
     VP_AUTO(virDomainPtr) virDomainPtr domain = NULL;
     struct vp_error ignored;
 
@@ -60,8 +59,8 @@ int vp_ctl_definition(struct vp_engine *engine, const char *name, char **xml, si
         err->code = VP_INPUT;
     if (!domain)
         return -1;
-    *xml = virDomainGetXMLDesc(
-        domain, virDomainIsPersistent(domain) == 1 ? VIR_DOMAIN_XML_INACTIVE : 0);
+    *xml = virDomainGetXMLDesc(domain,
+                               virDomainIsPersistent(domain) == 1 ? VIR_DOMAIN_XML_INACTIVE : 0);
     if (!*xml)
         return vp_virt_fail(err, "reading the definition of %s", name);
     *length = strlen(*xml);

@@ -23,8 +23,7 @@ static int check_named(const char *path, struct vp_error *err)
 
 /* --policy-dir is a trial: its set is taken for this call, or refused, and
  * never becomes the good set of the hooks. */
-static int take_policy_dir(const struct vp_ctl *ctl, struct vp_engine *engine,
-                           struct vp_error *err)
+static int take_policy_dir(const struct vp_ctl *ctl, struct vp_engine *engine, struct vp_error *err)
 {
     struct vp_policy_set *set = NULL;
 
@@ -41,11 +40,18 @@ static int take_policy_dir(const struct vp_ctl *ctl, struct vp_engine *engine,
     return 0;
 }
 
+int vp_ctl_check_where(const struct vp_ctl *ctl, struct vp_error *err)
+{
+    if (check_named(ctl->where.config, err) != 0)
+        return -1;
+    return check_named(ctl->where.policy_dir, err);
+}
+
 int vp_ctl_open(const struct vp_ctl *ctl, struct vp_engine *engine, struct vp_error *err)
 {
     struct vp_conf_where where = ctl->where;
 
-    if (check_named(where.config, err) != 0 || check_named(where.policy_dir, err) != 0)
+    if (vp_ctl_check_where(ctl, err) != 0)
         return -1;
     if (!where.policy_dir || ctl->topology)
         return vp_engine_open(engine, &where, ctl->topology, err);

@@ -27,11 +27,11 @@ struct vp_verb {
     const char *name; /* "status", "policy check" */
     /* Does it: an exit status, or -1 with *err filled, which main prints. */
     int (*run)(struct vp_ctl *ctl, struct vp_error *err);
-    const char *words;     /* positional words, "[NAME]", "" for none */
-    int least, most;       /* how many of them */
-    const char *help;      /* one line */
-    const char *exit1;     /* when it ends with 1, NULL: never */
-    const char *more;      /* further text of --help, NULL: none */
+    const char *words;                        /* positional words, "[NAME]", "" for none */
+    int least, most;                          /* how many of them */
+    const char *help;                         /* one line */
+    const char *exit1;                        /* when it ends with 1, NULL: never */
+    const char *more;                         /* further text of --help, NULL: none */
     struct vp_option option[VP_VERB_OPTIONS]; /* its own; up to the first without a name */
 };
 extern const struct vp_verb vp_verbs[];
@@ -65,6 +65,9 @@ const char *vp_ctl_option(const struct vp_ctl *ctl, const char *name);
 /* The whole program's usage, or one verb's, to stdout. */
 void vp_usage(void);
 void vp_usage_verb(const struct vp_verb *verb);
+
+/* VP_INPUT if a configuration or policy directory that was named is not there. */
+int vp_ctl_check_where(const struct vp_ctl *ctl, struct vp_error *err);
 
 /* Opens the engine as the command line asks: --config, --policy-dir,
  * --topology. The ledger is not opened: see vp_ctl_ledger. */

@@ -59,8 +59,8 @@ static int decide_cpu(const struct vp_ctl *ctl, struct vp_engine *engine, enum v
     if (vp_guest_cpu_check(decision->domain, policy, op, &decision->changes) != 0)
         return vp_fail(err, VP_HOST, "out of memory");
     if (op == VP_OP_DEFINE && cpu_changes(&decision->changes) &&
-        vp_ctl_capable(ctl, engine, decision->domain, decision->doc, policy,
-                       decision->host_cannot, err) != 0)
+        vp_ctl_capable(ctl, engine, decision->domain, decision->doc, policy, decision->host_cannot,
+                       err) != 0)
         return -1;
     if (policy->mode != VP_MODE_ENFORCE || verdict != VP_VERDICT_REFUSE)
         return 0;
@@ -160,8 +160,8 @@ static int apply_definition(struct vp_decision *decision, xmlNode *root, bool *c
     return result;
 }
 
-int vp_decision_apply(struct vp_decision *decision,
-                      enum vp_rewrite_op op, bool *changed, struct vp_error *err)
+int vp_decision_apply(struct vp_decision *decision, enum vp_rewrite_op op, bool *changed,
+                      struct vp_error *err)
 {
     const struct vp_policy *policy = decision->choice.policy;
     xmlNode *root = xmlDocGetRootElement(decision->doc);

@@ -28,7 +28,7 @@ struct vp_decision {
     struct vp_pins pins;         /* the plan with the pool filled in */
     struct vp_findings findings; /* of planning */
     bool no_place;
-    char why[1024];              /* no_place: the sentence */
+    char why[1024]; /* no_place: the sentence */
     struct vp_place_answer answer;
     bool refused; /* a start (or migration, restore) would be refused now: why */
 };
@@ -46,8 +46,8 @@ static inline void vp_decision_cleanup(struct vp_decision *decision)
 
 /* Changes the tree to the decision, as definitions or incoming guests have it.
  * Under audit nothing. *changed says whether anything was. */
-int vp_decision_apply(struct vp_decision *decision,
-                      enum vp_rewrite_op op, bool *changed, struct vp_error *err);
+int vp_decision_apply(struct vp_decision *decision, enum vp_rewrite_op op, bool *changed,
+                      struct vp_error *err);
 
 /* "cpu: custom/EPYC -> host-model" */
 void vp_change_text(const struct vp_change *change, char *text, size_t size);

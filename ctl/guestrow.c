@@ -12,7 +12,8 @@ static int no_guest(const char *name, struct vp_error *err)
 {
     return vp_fail(err, VP_REFUSED,
                    "virtpin manages no guest \"%s\" here (virtpin status lists them; virtpin "
-                   "reconcile adopts)", name);
+                   "reconcile adopts)",
+                   name);
 }
 
 int vp_guest_row_find(struct vp_engine *engine, const char *name, struct vp_guest_row *row,

@@ -79,8 +79,8 @@ void vp_json_cpus(json_object *object, const char *key, const struct vp_cpuset *
 
 void vp_json_print(json_object *object)
 {
-    const char *text = json_object_to_json_string_ext(
-        object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
+                                                                  JSON_C_TO_STRING_NOSLASHESCAPE);
 
     puts(need((void *)(uintptr_t)text));
     json_object_put(object);

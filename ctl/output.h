@@ -58,8 +58,8 @@ void vp_findings_print(const struct vp_findings *findings);
 json_object *vp_json_new(const char *schema);
 json_object *vp_json_object(void);
 json_object *vp_json_array(void);
-void vp_json_add(json_object *object, const char *key, json_object *value); /* takes value */
-void vp_json_push(json_object *array, json_object *value);                  /* takes value */
+void vp_json_add(json_object *object, const char *key, json_object *value);   /* takes value */
+void vp_json_push(json_object *array, json_object *value);                    /* takes value */
 void vp_json_string(json_object *object, const char *key, const char *value); /* NULL: null */
 void vp_json_bool(json_object *object, const char *key, bool value);
 void vp_json_int(json_object *object, const char *key, int64_t value);

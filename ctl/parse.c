@@ -40,8 +40,8 @@ static int bad_option(const struct vp_ctl *ctl, const struct option *table, char
     char valid[512];
 
     if (which == ':')
-        return vp_fail(err, VP_INPUT, "%s asks for a value (virtpin%s%s --help)",
-                       argv[optind - 1], gap, verb);
+        return vp_fail(err, VP_INPUT, "%s asks for a value (virtpin%s%s --help)", argv[optind - 1],
+                       gap, verb);
     list_options(table, valid, sizeof(valid));
     return vp_fail(err, VP_INPUT, "%s%sunknown option \"%s\"; valid here: %s", verb,
                    ctl->verb ? ": " : "", argv[optind - 1], valid);
@@ -138,8 +138,7 @@ static int check_words(const struct vp_ctl *ctl, struct vp_error *err)
                        verb->words, verb->name);
     if (ctl->argc > verb->most)
         return vp_fail(err, VP_INPUT, "%s: found \"%s\", one word too many; it takes %s",
-                       verb->name, ctl->argv[verb->most],
-                       verb->words[0] ? verb->words : "none");
+                       verb->name, ctl->argv[verb->most], verb->words[0] ? verb->words : "none");
     return 0;
 }
 

@@ -20,8 +20,8 @@ static int64_t monotonic_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static int compare(struct vp_engine *engine, const struct vp_guest_row *row,
-                   struct vp_diffs *diffs, struct vp_error *err)
+static int compare(struct vp_engine *engine, const struct vp_guest_row *row, struct vp_diffs *diffs,
+                   struct vp_error *err)
 {
     VP_AUTO(vp_status) struct vp_status *status = NULL;
     struct vp_threads threads = {0};
@@ -40,8 +40,8 @@ static int compare(struct vp_engine *engine, const struct vp_guest_row *row,
         result = vp_threads_list(&engine->cgroups, status->pid, status, root, &threads, err);
     if (result == 0)
         result = vp_pin_look(&engine->cgroups, &threads, root, &seen, err);
-    if (result == 0 && vp_drift_compare(&wanted, seen.item, seen.count, &engine->topology->online,
-                                        diffs) != 0)
+    if (result == 0 &&
+        vp_drift_compare(&wanted, seen.item, seen.count, &engine->topology->online, diffs) != 0)
         result = vp_fail(err, VP_HOST, "out of memory");
     vp_pins_clear(&wanted);
     vp_seen_clear(&seen);
@@ -59,14 +59,21 @@ static bool still_differs(const struct vp_diff *diff, const struct vp_diffs *lef
 
 /* Nobody saw who did it, nor when: by is empty, first is now. */
 static int record_diff(struct vp_engine *engine, const struct vp_guest_row *row,
-                       const struct vp_diff *diff, bool left, int64_t took_us,
-                       struct vp_error *err)
+                       const struct vp_diff *diff, bool left, int64_t took_us, struct vp_error *err)
 {
-    struct vp_drift_record record = {
-        .tid = diff->tid, .role = diff->role, .index = diff->index, .kind = diff->kind,
-        .wanted = diff->wanted, .found = diff->found, .first_ms = vp_now_ms(),
-        .last_ms = vp_now_ms(), .count = 1, .state = left ? VP_DRIFT_OPEN : VP_DRIFT_REPAIRED,
-        .repaired_ms = left ? 0 : vp_now_ms(), .repair_us = left ? -1 : took_us, .by = {.uid = -1}};
+    struct vp_drift_record record = {.tid = diff->tid,
+                                     .role = diff->role,
+                                     .index = diff->index,
+                                     .kind = diff->kind,
+                                     .wanted = diff->wanted,
+                                     .found = diff->found,
+                                     .first_ms = vp_now_ms(),
+                                     .last_ms = vp_now_ms(),
+                                     .count = 1,
+                                     .state = left ? VP_DRIFT_OPEN : VP_DRIFT_REPAIRED,
+                                     .repaired_ms = left ? 0 : vp_now_ms(),
+                                     .repair_us = left ? -1 : took_us,
+                                     .by = {.uid = -1}};
 
     snprintf(record.guest, sizeof(record.guest), "%.127s", row->name);
     snprintf(record.uuid, sizeof(record.uuid), "%s", row->uuid);

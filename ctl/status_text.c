@@ -5,6 +5,7 @@
 #include "ctl/output.h"
 #include "ctl/view.h"
 #include "decide/cleanup.h"
+#include "decide/finding.h"
 #include "host/engine.h"
 #include "version.h"
 
@@ -13,9 +14,11 @@ static void print_top(const struct vp_engine *engine, const struct vp_view *view
     if (!view->enabled)
         printf("%sDISABLED%s: %s (virtpin enable ends it)\n", vp_colour(VP_RED), vp_colour_end(),
                view->disabled_why[0] ? view->disabled_why : "no reason given");
-    if (engine->stale)
-        printf("%sPOLICY STALE%s: the files have %zu errors, the last good set is in force\n",
-               vp_colour(VP_RED), vp_colour_end(), vp_findings_errors(&engine->findings));
+    if (!engine->stale)
+        return;
+    printf("%sPOLICY STALE%s: the last good set is in force, because of\n", vp_colour(VP_RED),
+           vp_colour_end());
+    vp_findings_print(&engine->findings);
 }
 
 static void print_enforcer(const struct vp_view *view)
@@ -31,8 +34,7 @@ static void print_enforcer(const struct vp_view *view)
            vp_span_text(view->now_ms - facts->since_ms, span), (int)facts->pid,
            facts->libvirt[0] ? facts->libvirt : "unknown");
     if (facts->last_sweep_ms > 0)
-        printf(", last sweep %s ago",
-               vp_span_text(view->now_ms - facts->last_sweep_ms, sweep));
+        printf(", last sweep %s ago", vp_span_text(view->now_ms - facts->last_sweep_ms, sweep));
     printf("\n");
 }
 
@@ -59,9 +61,7 @@ static void print_cpus(const struct vp_topology *host, const struct vp_view *vie
 
 static enum vp_colour state_colour(enum vp_view_state state)
 {
-    return state == VP_VIEW_RUNNING    ? VP_GREEN
-           : state == VP_VIEW_UNPLACED ? VP_RED
-                                       : VP_PLAIN;
+    return state == VP_VIEW_RUNNING ? VP_GREEN : state == VP_VIEW_UNPLACED ? VP_RED : VP_PLAIN;
 }
 
 static void drift_cell(struct vp_table *table, const struct vp_view_guest *guest)
@@ -78,8 +78,8 @@ static void drift_cell(struct vp_table *table, const struct vp_view_guest *guest
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         if (parts[i].count > 0)
-            used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u %s",
-                                     used ? ", " : "", parts[i].count, parts[i].word);
+            used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u %s", used ? ", " : "",
+                                     parts[i].count, parts[i].word);
     vp_table_cell(table, guest->open || guest->contested ? VP_RED : VP_PLAIN, text);
 }
 
@@ -137,7 +137,7 @@ static void cpus_or_nothing(struct vp_table *table, bool known, const struct vp_
 
 static void print_threads(const struct vp_view_guest *guest)
 {
-    static const char *const heading[] = {"THREAD", "TID",    "WANTED", "LIBVIRT",
+    static const char *const heading[] = {"THREAD", "TID",      "WANTED", "LIBVIRT",
                                           "CPUSET", "AFFINITY", "OK"};
     struct vp_table table;
     char text[64];
@@ -163,6 +163,16 @@ static void print_threads(const struct vp_view_guest *guest)
     vp_table_end(&table, 2);
 }
 
+/* Those of the policies come first in the list; when stale they stand at the
+ * top already. */
+static void print_findings(const struct vp_engine *engine, const struct vp_view *view)
+{
+    size_t shown = engine->stale ? engine->findings.count : 0;
+    struct vp_findings rest = {view->findings.item + shown, view->findings.count - shown};
+
+    vp_findings_print(&rest);
+}
+
 void vp_status_text(const struct vp_engine *engine, const struct vp_view *view, bool threads)
 {
     print_top(engine, view);
@@ -173,5 +183,5 @@ void vp_status_text(const struct vp_engine *engine, const struct vp_view *view, 
     print_guests(view);
     for (size_t i = 0; threads && i < view->guest_count; i++)
         print_threads(&view->guest[i]);
-    vp_findings_print(&view->findings);
+    print_findings(engine, view);
 }

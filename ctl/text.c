@@ -109,9 +109,9 @@ void vp_findings_print(const struct vp_findings *findings)
         const struct vp_finding *finding = &findings->item[i];
         bool bad = finding->grade == VP_ERROR;
 
-        printf("%s%s%s: %s%s%s%s\n", vp_colour(bad ? VP_RED : VP_YELLOW),
-               bad ? "error" : "warning", vp_colour_end(),
-               vp_finding_line(finding, line, sizeof(line)), finding->remedy ? " (" : "",
-               finding->remedy ? finding->remedy : "", finding->remedy ? ")" : "");
+        printf("%s%s%s: %s%s%s%s\n", vp_colour(bad ? VP_RED : VP_YELLOW), bad ? "error" : "warning",
+               vp_colour_end(), vp_finding_line(finding, line, sizeof(line)),
+               finding->remedy ? " (" : "", finding->remedy ? finding->remedy : "",
+               finding->remedy ? ")" : "");
     }
 }

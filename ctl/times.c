@@ -61,7 +61,8 @@ int vp_span_parse(const char *text, int64_t *ms, struct vp_error *err)
     if (unit == 0 || (int64_t)number > (int64_t)3650 * 86400000 / unit)
         return vp_fail(err, VP_INPUT,
                        "found \"%s\" where a time is asked; legal: 30s, 10m, 24h, 7d, at most 10 "
-                       "years", text);
+                       "years",
+                       text);
     *ms = (int64_t)number * unit;
     return 0;
 }
@@ -105,5 +106,6 @@ int vp_since_parse(const char *text, int64_t now_ms, int64_t *ms, struct vp_erro
     }
     return vp_fail(err, VP_INPUT,
                    "--since: found \"%s\"; legal: a time back from now (10m, 24h) or a date in UTC "
-                   "(2026-01-31, 2026-01-31T12:00:00Z)", text);
+                   "(2026-01-31, 2026-01-31T12:00:00Z)",
+                   text);
 }

@@ -137,9 +137,9 @@ static void culprit_text(const struct vp_culprit *by, char *text, size_t size)
 
 static enum vp_colour state_colour(enum vp_drift_state state)
 {
-    return state == VP_DRIFT_REPAIRED                               ? VP_GREEN
+    return state == VP_DRIFT_REPAIRED                              ? VP_GREEN
            : state == VP_DRIFT_OPEN || state == VP_DRIFT_CONTESTED ? VP_RED
-                                                                    : VP_YELLOW;
+                                                                   : VP_YELLOW;
 }
 
 static void side_cell(struct vp_table *table, const char *text, const struct vp_cpuset *cpus)
@@ -152,8 +152,8 @@ static void side_cell(struct vp_table *table, const char *text, const struct vp_
 
 static void list_text(const struct records *records)
 {
-    static const char *const heading[] = {"ID",    "LAST",  "GUEST", "THREAD", "KIND", "WANTED",
-                                          "FOUND", "TIMES", "STATE", "BY"};
+    static const char *const heading[] = {"ID",     "LAST",  "GUEST", "THREAD", "KIND",
+                                          "WANTED", "FOUND", "TIMES", "STATE",  "BY"};
     struct vp_table table;
     char text[512];
 

@@ -139,9 +139,8 @@ static void print_place(const struct vp_decision *decision)
         const struct vp_pin *pin = &decision->pins.item[i];
         char what[64];
 
-        snprintf(what, sizeof(what),
-                 pin->role == VP_ROLE_EMULATOR ? "%s on" : "%s %u on", vp_role_word(pin->role),
-                 pin->index);
+        snprintf(what, sizeof(what), pin->role == VP_ROLE_EMULATOR ? "%s on" : "%s %u on",
+                 vp_role_word(pin->role), pin->index);
         print_cpus(what, &pin->cpus);
     }
 }
@@ -196,7 +195,8 @@ static int read_xml(struct vp_ctl *ctl, struct vp_engine *engine, char **xml, si
     if (ctl->topology)
         return vp_fail(err, VP_INPUT,
                        "--topology means another host, where guest %s is not asked for: use --xml "
-                       "FILE", ctl->argv[0]);
+                       "FILE",
+                       ctl->argv[0]);
     return vp_ctl_definition(engine, ctl->argv[0], xml, length, err);
 }
 
@@ -212,7 +212,8 @@ static void refuse_as_it_is(struct vp_decision *decision)
     decision->refused = true;
     snprintf(decision->why, sizeof(decision->why),
              "on-start = refuse, and this definition misses policy %s: virtpin start rewrites it "
-             "first, and so does the enforcer when it is defined", policy->name);
+             "first, and so does the enforcer when it is defined",
+             policy->name);
 }
 
 int vp_verb_explain(struct vp_ctl *ctl, struct vp_error *err)

@@ -38,8 +38,8 @@ static int add(struct plan *plan, const char *guest, const char *kind, const cha
         return -1;
     plan->step = step;
     step = &plan->step[plan->count];
-    *step = (struct step){.guest = strdup(guest), .kind = kind, .from = strdup(from),
-                          .to = strdup(to)};
+    *step =
+        (struct step){.guest = strdup(guest), .kind = kind, .from = strdup(from), .to = strdup(to)};
     plan->count++;
     return step->guest && step->from && step->to ? 0 : -1;
 }
@@ -67,8 +67,8 @@ static int look_at_threads(struct plan *plan, const struct vp_view_guest *guest)
         const struct vp_view_thread *thread = &guest->thread[i];
 
         snprintf(what, sizeof(what), "%s %u", vp_role_word(thread->role), thread->index);
-        if (!thread->ok && add_cpus(plan, guest->name, "thread", what, &thread->affinity,
-                                    &thread->wanted) != 0)
+        if (!thread->ok &&
+            add_cpus(plan, guest->name, "thread", what, &thread->affinity, &thread->wanted) != 0)
             return -1;
         if (tell && thread->has_wanted && thread->has_libvirt &&
             !vp_cpuset_equal(&thread->wanted, &thread->libvirt) &&
@@ -144,7 +144,8 @@ static int look_at_row(struct plan *plan, const struct vp_guest_row *row)
     was = pins_text(plan, row, status->domain);
     would = pins_text(plan, &copy, status->domain);
     if (was && would && strcmp(was, would) != 0)
-        return add(plan, row->name, "place", was[0] ? was : "nothing", would[0] ? would : "nothing");
+        return add(plan, row->name, "place", was[0] ? was : "nothing",
+                   would[0] ? would : "nothing");
     return was && would ? 0 : -1;
 }
 

@@ -84,6 +84,8 @@ static void check_text(const struct vp_policy_set *set, const struct vp_findings
 static int load(struct vp_ctl *ctl, struct vp_policy_set **set, struct vp_findings *findings,
                 struct vp_error *err)
 {
+    if (vp_ctl_check_where(ctl, err) != 0)
+        return -1;
     if (vp_conf_load(&ctl->where, set, findings, err) == 0)
         return 0;
     if (vp_findings_errors(findings) == 0)
@@ -137,8 +139,7 @@ int vp_verb_policy_show(struct vp_ctl *ctl, struct vp_error *err)
 
     vp_findings_sort(&findings);
     for (size_t i = 0; loaded >= 0 && i < findings.count; i++)
-        fprintf(stderr, "virtpin: %s\n",
-                vp_finding_line(&findings.item[i], line, sizeof(line)));
+        fprintf(stderr, "virtpin: %s\n", vp_finding_line(&findings.item[i], line, sizeof(line)));
     if (loaded == 0 && ctl->json)
         show_json(set);
     else if (loaded == 0)

@@ -17,9 +17,9 @@ struct pass {
     struct vp_ctl *ctl;
     struct vp_engine *engine;
     const char *only;
-    bool record;          /* no enforcer is up to do it */
+    bool record; /* no enforcer is up to do it */
     unsigned repaired, left, guests;
-    json_object *list;    /* with --json */
+    json_object *list; /* with --json */
 };
 
 static void note(struct pass *pass, const char *guest, const char *what, const char *text, bool bad)
@@ -67,8 +67,8 @@ static void repair(struct pass *pass, const struct vp_guest_row *row)
         note(pass, row->name, "still differs", repaired.why, true);
     else if (repaired.differed > 0)
         note(pass, row->name, "differences repaired", text, false);
-    pass->repaired += repaired.differed - (repaired.left < repaired.differed ? repaired.left
-                                                                             : repaired.differed);
+    pass->repaired +=
+        repaired.differed - (repaired.left < repaired.differed ? repaired.left : repaired.differed);
 }
 
 static void look_at(struct pass *pass, const struct vp_guest_row *row)
@@ -176,8 +176,7 @@ static void print_end(struct pass *pass)
 int vp_verb_reconcile(struct vp_ctl *ctl, struct vp_error *err)
 {
     VP_AUTO(vp_engine) struct vp_engine engine = {0};
-    struct pass pass = {.ctl = ctl, .engine = &engine,
-                        .only = ctl->argc > 0 ? ctl->argv[0] : NULL};
+    struct pass pass = {.ctl = ctl, .engine = &engine, .only = ctl->argc > 0 ? ctl->argv[0] : NULL};
     struct vp_enforcer_facts enforcer;
     char reason[256];
 

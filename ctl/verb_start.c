@@ -24,6 +24,7 @@ struct start {
     virDomainPtr domain; /* owned */
     struct vp_changes changes;
     bool rewritten;
+    bool disabled; /* started as it is */
 };
 
 static bool is_file(const char *word)
@@ -56,8 +57,8 @@ static int create_failed(const char *name, struct vp_error *err)
 static int rewrite_definition(struct start *start, struct vp_error *err)
 {
     struct vp_findings findings = {0};
-    enum vp_definition_result result = vp_definition_rewrite(
-        start->engine, start->domain, false, &start->changes, &findings, err);
+    enum vp_definition_result result =
+        vp_definition_rewrite(start->engine, start->domain, false, &start->changes, &findings, err);
     int status = 0;
 
     for (size_t i = 0; i < findings.count; i++)
@@ -70,8 +71,10 @@ static int rewrite_definition(struct start *start, struct vp_error *err)
     case VP_DEFINITION_IMPOSSIBLE: /* on-start of the policy decides, in the hook */
         break;
     case VP_DEFINITION_CONTESTED:
-        fprintf(stderr, "virtpin: the definition of %s is left alone: something changes it back "
-                        "each time\n", virDomainGetName(start->domain));
+        fprintf(stderr,
+                "virtpin: the definition of %s is left alone: something changes it back "
+                "each time\n",
+                virDomainGetName(start->domain));
         break;
     case VP_DEFINITION_FAILED:
         status = vp_wrap(err, "%s was not started: its definition was not rewritten",
@@ -89,7 +92,7 @@ static int start_name(struct start *start, const char *name, struct vp_error *er
         return -1;
     if (virDomainIsActive(start->domain) == 1)
         return vp_fail(err, VP_REFUSED, "guest %s runs already", name);
-    if (rewrite_definition(start, err) != 0)
+    if (!start->disabled && rewrite_definition(start, err) != 0)
         return -1;
     if (virDomainCreateWithFlags(start->domain, create_flags(start->ctl)) != 0)
         return create_failed(name, err);
@@ -104,7 +107,7 @@ static int print_decision(struct start *start, struct vp_decision *decision, cha
     bool changed = false;
     size_t length;
 
-    if (decision->refused)
+    if (decision->refused && !start->disabled)
         return vp_fail(err, VP_REFUSED, "%s was not started: %s%s%s", decision->domain->name,
                        decision->why, decision->answer.help[0] ? "; what would help: " : "",
                        decision->answer.help);
@@ -112,7 +115,7 @@ static int print_decision(struct start *start, struct vp_decision *decision, cha
         fprintf(stderr, "virtpin: %s\n", decision->choice.warning);
     if (decision->host_cannot[0])
         fprintf(stderr, "virtpin: the guest CPU stays as it is: %s\n", decision->host_cannot);
-    if (vp_decision_apply(decision, VP_OP_DEFINE, &changed, err) != 0)
+    if (!start->disabled && vp_decision_apply(decision, VP_OP_DEFINE, &changed, err) != 0)
         return -1;
     start->rewritten = changed;
     start->changes = decision->changes;
@@ -222,14 +225,19 @@ int vp_verb_start(struct vp_ctl *ctl, struct vp_error *err)
     VP_AUTO(vp_engine) struct vp_engine engine = {0};
     VP_AUTO(virConnectPtr) virConnectPtr connection = NULL;
     struct start start = {.ctl = ctl, .engine = &engine};
+    char reason[256];
     int result;
 
     if (ctl->topology)
         return vp_fail(err, VP_INPUT, "start acts on this host: --topology is of no use here");
     if (vp_ctl_option(ctl, "autodestroy") && !vp_ctl_option(ctl, "console"))
-        return vp_fail(err, VP_INPUT,
-                       "--autodestroy without --console would end the guest at once, with virtpin's "
-                       "connection");
+        return vp_fail(
+            err, VP_INPUT,
+            "--autodestroy without --console would end the guest at once, with virtpin's "
+            "connection");
+    start.disabled = vp_conf_disabled(&ctl->where, reason);
+    if (start.disabled)
+        fprintf(stderr, "virtpin: disabled (%s): the guest is started as it is\n", reason);
     if (vp_ctl_engine(ctl, &engine, err) != 0 || vp_ctl_ledger(ctl, &engine, false, err) != 0)
         return -1;
     connection = vp_ctl_connect(engine.set->host.uri, err);

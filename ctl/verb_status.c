@@ -11,8 +11,7 @@ int vp_verb_status(struct vp_ctl *ctl, struct vp_error *err)
     VP_AUTO(vp_view) struct vp_view view = {0};
     const char *only = ctl->argc > 0 ? ctl->argv[0] : NULL;
 
-    if (vp_ctl_open(ctl, &engine, err) != 0 ||
-        vp_view_gather(ctl, &engine, only, &view, err) != 0)
+    if (vp_ctl_open(ctl, &engine, err) != 0 || vp_view_gather(ctl, &engine, only, &view, err) != 0)
         return -1;
     if (ctl->json)
         vp_status_json(&engine, &view);

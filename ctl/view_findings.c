@@ -8,7 +8,7 @@
 #include "host/engine.h"
 
 #define CATCH_ALL                                                                                  \
-    "give every guest a policy: copy " VP_DATADIR "/examples/catch-all.conf (placement = shared) "  \
+    "give every guest a policy: copy " VP_DATADIR "/examples/catch-all.conf (placement = shared) " \
     "to " VP_SYSCONFDIR "/virtpin/policy.d"
 
 static int add(struct vp_view *view, enum vp_grade grade, const char *guest, const char *text,
@@ -40,9 +40,9 @@ static int report_intruder(struct vp_view *view, const struct vp_view_guest *own
                            const struct vp_view_guest *other, const struct vp_cpuset *cpus)
 {
     VP_AUTO(free) char *list = vp_cpuset_format(cpus);
-    const char *why = other->state == VP_VIEW_UNMANAGED ? "which virtpin does not manage"
-                      : other->state == VP_VIEW_UNPLACED ? "which has no place under its policy"
-                      : other->mode == VP_MODE_AUDIT ? "whose policy is only audited"
+    const char *why = other->state == VP_VIEW_UNMANAGED   ? "which virtpin does not manage"
+                      : other->state == VP_VIEW_UNPLACED  ? "which has no place under its policy"
+                      : other->mode == VP_MODE_AUDIT      ? "whose policy is only audited"
                       : other->placement == VP_PLACE_NONE ? "whose policy has placement = none"
                                                           : "whose threads have drifted";
     char text[1024];
@@ -111,9 +111,10 @@ static int enforcer_findings(struct vp_view *view)
 
     if (!view->enforcer.running)
         return add(view, VP_ERROR, NULL,
-                   view->enforcer.known ? "the enforcer is down: it ended without saying so, and "
-                                          "nothing is repaired"
-                                        : "the enforcer is down: drift is neither seen nor repaired",
+                   view->enforcer.known
+                       ? "the enforcer is down: it ended without saying so, and "
+                         "nothing is repaired"
+                       : "the enforcer is down: drift is neither seen nor repaired",
                    "systemctl start virtpind; meanwhile virtpin reconcile");
     if (!view->enforcer.can_repair) {
         snprintf(text, sizeof(text), "the enforcer cannot repair: %s",

@@ -163,15 +163,19 @@ static void take_thread(const struct vp_seen *seen, const struct vp_pins *wanted
     bool pinnable = seen->role == VP_ROLE_VCPU || seen->role == VP_ROLE_EMULATOR ||
                     seen->role == VP_ROLE_IOTHREAD;
 
-    *thread = (struct vp_view_thread){.role = seen->role, .index = seen->index, .tid = seen->tid,
-                                      .has_wanted = pin != NULL, .has_libvirt = pinnable,
-                                      .has_cpuset = seen->has_cpuset, .affinity = seen->affinity,
+    *thread = (struct vp_view_thread){.role = seen->role,
+                                      .index = seen->index,
+                                      .tid = seen->tid,
+                                      .has_wanted = pin != NULL,
+                                      .has_libvirt = pinnable,
+                                      .has_cpuset = seen->has_cpuset,
+                                      .affinity = seen->affinity,
                                       .ok = true};
     if (pin)
         thread->wanted = pin->cpus;
     if (pinnable) {
         pin = vp_pins_find(&status->domain->pins, seen->role, seen->index);
-        thread->libvirt = pin ? pin->cpus
+        thread->libvirt = pin                               ? pin->cpus
                           : status->domain->has_vcpu_cpuset ? status->domain->vcpu_cpuset
                                                             : *online;
     }

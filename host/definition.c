@@ -107,7 +107,8 @@ static void report_impossible(struct vp_work *work)
     }
 }
 
-static int note_pins(struct vp_work *work, const struct vp_domain *before, const struct vp_pins *pins)
+static int note_pins(struct vp_work *work, const struct vp_domain *before,
+                     const struct vp_pins *pins)
 {
     struct vp_change *item =
         reallocarray(work->changes->item, work->changes->count + 1, sizeof(*item));
@@ -151,8 +152,8 @@ static int alter_pins(struct vp_work *work, xmlNode *root, const struct vp_domai
     }
     for (size_t i = 0; result == 0 && i < plan->want_count; i++)
         if (plan->want[i].kind == VP_WANT_SET)
-            result = vp_pins_add(&pins, plan->want[i].role, plan->want[i].index,
-                                 &plan->want[i].cpus);
+            result =
+                vp_pins_add(&pins, plan->want[i].role, plan->want[i].index, &plan->want[i].cpus);
     if (result == 0)
         result = vp_rewrite_pins(root, &pins, work->choice.policy->name, changed, err);
     else
@@ -200,7 +201,8 @@ static void report_dropped(struct vp_work *work, const struct vp_domain *now)
         for (size_t i = 0; i < left.count; i++) {
             if (left.item[i].impossible)
                 continue;
-            snprintf(text, sizeof(text), "libvirt dropped a part of the %s: asked for %s, it has %s",
+            snprintf(text, sizeof(text),
+                     "libvirt dropped a part of the %s: asked for %s, it has %s",
                      vp_facet_word(left.item[i].facet), left.item[i].to, left.item[i].from);
             vp_work_report(work, VP_WARNING, text, NULL);
         }
@@ -267,8 +269,8 @@ static int call_pins(struct vp_work *work, const struct vp_domain *before,
     unsigned told = 0;
     int code;
 
-    if (vp_virt_set_pins(work->domain, &after->pins, &before->pins, VIR_DOMAIN_AFFECT_CONFIG,
-                         &told, err) != 0) {
+    if (vp_virt_set_pins(work->domain, &after->pins, &before->pins, VIR_DOMAIN_AFFECT_CONFIG, &told,
+                         err) != 0) {
         code = virGetLastErrorCode();
         return code == VIR_ERR_INVALID_ARG || code == VIR_ERR_NO_SUPPORT ? 1 : -1;
     }
@@ -348,8 +350,8 @@ static int check(void *context, const char *xml, size_t length, struct vp_error 
             continue;
         vp_facet_print(now, (enum vp_facet)i, print);
         kept++;
-        undone += strcmp(print, work->kept[i].before) == 0 &&
-                  strcmp(print, work->kept[i].wrote) != 0;
+        undone +=
+            strcmp(print, work->kept[i].before) == 0 && strcmp(print, work->kept[i].wrote) != 0;
     }
     return kept == 0 || undone < kept;
 }
@@ -385,11 +387,12 @@ static const struct vp_redefine_ops ops = {
 
 enum vp_definition_result vp_definition_rewrite(struct vp_engine *engine, virDomainPtr domain,
                                                 bool dry_run, struct vp_changes *changes,
-                                                struct vp_findings *findings,
-                                                struct vp_error *err)
+                                                struct vp_findings *findings, struct vp_error *err)
 {
-    struct vp_work work = {.engine = engine, .domain = domain, .dry_run = dry_run,
-                        .state_dir = engine->set->host.state_dir};
+    struct vp_work work = {.engine = engine,
+                           .domain = domain,
+                           .dry_run = dry_run,
+                           .state_dir = engine->set->host.state_dir};
     struct vp_changes own_changes = {0};
     struct vp_findings own_findings = {0};
     enum vp_definition_result result;

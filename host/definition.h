@@ -16,10 +16,10 @@ struct vp_error;
  * and putting it back. For enforcer and ctl. */
 
 enum vp_definition_result {
-    VP_DEFINITION_SAME,      /* already as the policy wants, or no policy applies */
+    VP_DEFINITION_SAME, /* already as the policy wants, or no policy applies */
     VP_DEFINITION_WRITTEN,
-    VP_DEFINITION_IMPOSSIBLE,/* the guest or this host cannot have it: findings say why */
-    VP_DEFINITION_CONTESTED, /* another tool changed it back meanwhile */
+    VP_DEFINITION_IMPOSSIBLE, /* the guest or this host cannot have it: findings say why */
+    VP_DEFINITION_CONTESTED,  /* another tool changed it back meanwhile */
     VP_DEFINITION_FAILED,
 };
 
@@ -34,13 +34,12 @@ enum vp_definition_result {
  * IMPOSSIBLE, with the usable alternatives in findings. Under mode = audit
  * nothing is written: SAME, and changes tells (else they are empty with SAME).
  * What the guest cannot have (a topology whose product is not its vCPUs) is an
- * error-grade finding; the rest is written all the same. FAILED with VP_BUSY: a hook of the guest or a job of
- * libvirt is under way, try again later. A definition that was changed back too
- * often ([host] contested) is left alone for ten minutes: CONTESTED. */
+ * error-grade finding; the rest is written all the same. FAILED with VP_BUSY: a hook of the guest
+ * or a job of libvirt is under way, try again later. A definition that was changed back too often
+ * ([host] contested) is left alone for ten minutes: CONTESTED. */
 enum vp_definition_result vp_definition_rewrite(struct vp_engine *engine, virDomainPtr domain,
                                                 bool dry_run, struct vp_changes *changes,
-                                                struct vp_findings *findings,
-                                                struct vp_error *err);
+                                                struct vp_findings *findings, struct vp_error *err);
 
 /* Puts back what stood there before us: today's definition with our facets as
  * the kept original has them; byte-identical where nothing else changed.

@@ -91,8 +91,7 @@ static enum facet_verdict prepare_facet(struct vp_work *work, const struct vp_do
 
 static int load_prior(struct vp_work *work, enum vp_facet facet, struct vp_error *err)
 {
-    int found =
-        vp_kept_load(work->state_dir, work->uuid, facet, &work->prior[facet], err);
+    int found = vp_kept_load(work->state_dir, work->uuid, facet, &work->prior[facet], err);
 
     work->had[facet] = found == 1;
     return found < 0 ? -1 : 0;
@@ -100,8 +99,8 @@ static int load_prior(struct vp_work *work, enum vp_facet facet, struct vp_error
 
 /* 1: write; 0: nothing to write; -1. */
 int vp_work_prepare(struct vp_work *work, const struct vp_domain *before,
-                        const struct vp_domain *after, const char *xml, size_t length,
-                        struct vp_error *err)
+                    const struct vp_domain *after, const char *xml, size_t length,
+                    struct vp_error *err)
 {
     bool write = false, dropped = false;
 
@@ -130,8 +129,9 @@ int vp_work_prepare(struct vp_work *work, const struct vp_domain *before,
         }
     }
     if (dropped)
-        vp_work_report(work, VP_WARNING, "libvirt drops a part of what the policy asks of the definition",
-               "topology of the policy (libvirt 9.0 has no clusters)");
+        vp_work_report(work, VP_WARNING,
+                       "libvirt drops a part of what the policy asks of the definition",
+                       "topology of the policy (libvirt 9.0 has no clusters)");
     return write;
 }
 

@@ -117,12 +117,9 @@ static void take(struct vp_kept *kept, const char *key, const char *value)
         const char *key;
         char *to;
         size_t size;
-    } texts[] = {{"uuid", kept->uuid, sizeof(kept->uuid)},
-                 {"policy", kept->policy, VP_HASH_TEXT},
-                 {"hash", kept->hash, VP_HASH_TEXT},
-                 {"before", kept->before, VP_HASH_TEXT},
-                 {"wrote", kept->wrote, VP_HASH_TEXT},
-                 {"got", kept->got, VP_HASH_TEXT},
+    } texts[] = {{"uuid", kept->uuid, sizeof(kept->uuid)}, {"policy", kept->policy, VP_HASH_TEXT},
+                 {"hash", kept->hash, VP_HASH_TEXT},       {"before", kept->before, VP_HASH_TEXT},
+                 {"wrote", kept->wrote, VP_HASH_TEXT},     {"got", kept->got, VP_HASH_TEXT},
                  {"after", kept->after, VP_HASH_TEXT}};
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -160,8 +157,8 @@ static bool take_head(struct vp_kept *kept, char *text, size_t length)
     return kept->original && strlen(kept->original) == kept->length;
 }
 
-int vp_kept_load(const char *state_dir, const char *uuid, enum vp_facet facet,
-                 struct vp_kept *kept, struct vp_error *err)
+int vp_kept_load(const char *state_dir, const char *uuid, enum vp_facet facet, struct vp_kept *kept,
+                 struct vp_error *err)
 {
     VP_AUTO(free) char *text = NULL;
     char path[PATH_MAX], what[32], hash[VP_HASH_TEXT];
@@ -181,9 +178,11 @@ int vp_kept_load(const char *state_dir, const char *uuid, enum vp_facet facet,
             return 1;
     }
     vp_kept_clear(kept);
-    return vp_fail(err, VP_HOST,
-                   "%s is damaged: it should hold what virtpin replaced (take it away once you have "
-                   "looked at it)", path);
+    return vp_fail(
+        err, VP_HOST,
+        "%s is damaged: it should hold what virtpin replaced (take it away once you have "
+        "looked at it)",
+        path);
 }
 
 /* ---- writing ---- */
@@ -263,8 +262,7 @@ int vp_kept_save(const char *state_dir, const struct vp_kept *kept, struct vp_er
     char path[PATH_MAX], what[32], head[HEAD_MAX];
 
     snprintf(what, sizeof(what), "%s.xml", vp_facet_word(kept->facet));
-    if (make_dirs(state_dir, err) != 0 ||
-        path_of(state_dir, kept->uuid, what, path, err) != 0)
+    if (make_dirs(state_dir, err) != 0 || path_of(state_dir, kept->uuid, what, path, err) != 0)
         return -1;
     print_head(kept, head);
     return replace(path, head, kept->original, kept->length, err);

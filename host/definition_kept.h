@@ -24,22 +24,22 @@ struct vp_kept {
     enum vp_facet facet;
     char uuid[VP_UUID_TEXT];
     char name[256];
-    char policy[VP_HASH_TEXT];  /* vp_policy_print_of the policy that was applied */
-    char hash[VP_HASH_TEXT];    /* of the original's bytes */
-    char before[VP_HASH_TEXT];  /* vp_facet_print of the original */
-    char wrote[VP_HASH_TEXT];   /* of what was to be defined */
-    char got[VP_HASH_TEXT];     /* of what libvirt made of it; "" not known yet */
-    char after[VP_HASH_TEXT];   /* hash of the whole definition as read back; "" */
-    int64_t since_ms;           /* when the original was kept */
+    char policy[VP_HASH_TEXT];     /* vp_policy_print_of the policy that was applied */
+    char hash[VP_HASH_TEXT];       /* of the original's bytes */
+    char before[VP_HASH_TEXT];     /* vp_facet_print of the original */
+    char wrote[VP_HASH_TEXT];      /* of what was to be defined */
+    char got[VP_HASH_TEXT];        /* of what libvirt made of it; "" not known yet */
+    char after[VP_HASH_TEXT];      /* hash of the whole definition as read back; "" */
+    int64_t since_ms;              /* when the original was kept */
     int64_t write[VP_KEPT_WRITES]; /* the last times it was written, newest first, 0 none */
-    int64_t contested_ms;       /* not written again before; 0 */
-    char *original;             /* owned */
+    int64_t contested_ms;          /* not written again before; 0 */
+    char *original;                /* owned */
     size_t length;
 };
 
 /* 1 found, 0 not, -1 damaged or unreadable (VP_HOST, naming the file). */
-int vp_kept_load(const char *state_dir, const char *uuid, enum vp_facet facet,
-                 struct vp_kept *kept, struct vp_error *err);
+int vp_kept_load(const char *state_dir, const char *uuid, enum vp_facet facet, struct vp_kept *kept,
+                 struct vp_error *err);
 /* Writes, syncs, renames; makes the directories (0700). */
 int vp_kept_save(const char *state_dir, const struct vp_kept *kept, struct vp_error *err);
 int vp_kept_remove(const char *state_dir, const char *uuid, enum vp_facet facet,

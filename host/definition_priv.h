@@ -19,8 +19,8 @@ struct vp_work {
     const char *state_dir;
     char uuid[VIR_UUID_STRING_BUFLEN];
     bool dry_run;
-    bool written;      /* make has given a text that may be defined */
-    bool impossible;   /* something of the policy cannot be had */
+    bool written;    /* make has given a text that may be defined */
+    bool impossible; /* something of the policy cannot be had */
     bool contested;
     bool audit;
     struct vp_choice choice; /* points into the engine's set */

@@ -265,7 +265,7 @@ static enum vp_redefined try_once(struct attempt *attempt, struct vp_error *err)
     if (!now)
         return failed(err);
     made = attempt->ops->make(attempt->context, base ? base : now, strlen(base ? base : now), &text,
-                         &length, err);
+                              &length, err);
     if (made < 0)
         return VP_REDEFINED_FAILED;
     if (made == 0 && !base)
@@ -274,11 +274,14 @@ static enum vp_redefined try_once(struct attempt *attempt, struct vp_error *err)
     return define(attempt, now, made == 0 ? base : text, err);
 }
 
-enum vp_redefined vp_redefine(virDomainPtr domain, const struct vp_redefine_ops *ops,
-                              void *context, struct vp_error *err)
+enum vp_redefined vp_redefine(virDomainPtr domain, const struct vp_redefine_ops *ops, void *context,
+                              struct vp_error *err)
 {
-    struct attempt attempt = {.domain = domain, .connection = virDomainGetConnect(domain),
-                              .name = virDomainGetName(domain), .ops = ops, .context = context};
+    struct attempt attempt = {.domain = domain,
+                              .connection = virDomainGetConnect(domain),
+                              .name = virDomainGetName(domain),
+                              .ops = ops,
+                              .context = context};
     struct vp_error own;
     enum vp_redefined result = VP_REDEFINED_CONTESTED;
 

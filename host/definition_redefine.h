@@ -28,16 +28,16 @@ struct vp_redefine_ops {
 };
 
 enum vp_redefined {
-    VP_REDEFINED_NOTHING,  /* make had nothing to do */
+    VP_REDEFINED_NOTHING, /* make had nothing to do */
     VP_REDEFINED_DONE,
-    VP_REDEFINED_GONE,     /* the domain was undefined: before, or meanwhile and again by us */
-    VP_REDEFINED_CONTESTED,/* somebody else writes all the time */
+    VP_REDEFINED_GONE,      /* the domain was undefined: before, or meanwhile and again by us */
+    VP_REDEFINED_CONTESTED, /* somebody else writes all the time */
     VP_REDEFINED_FAILED,
 };
 
 /* Defines over `connection` of the domain. */
-enum vp_redefined vp_redefine(virDomainPtr domain, const struct vp_redefine_ops *ops,
-                              void *context, struct vp_error *err);
+enum vp_redefined vp_redefine(virDomainPtr domain, const struct vp_redefine_ops *ops, void *context,
+                              struct vp_error *err);
 
 /* The definition, INACTIVE|SECURE; NULL: *err, VP_GONE where there is none.
  * The caller frees. */

@@ -54,8 +54,7 @@ static bool find_ours(struct undo *undo, const struct vp_domain *now)
 
 /* The one original of all facets if nothing at all changed since we wrote:
  * then its very bytes are defined. NULL otherwise. */
-static const struct vp_kept *whole_original(const struct undo *undo, const char *xml,
-                                            size_t length)
+static const struct vp_kept *whole_original(const struct undo *undo, const char *xml, size_t length)
 {
     const struct vp_kept *first = NULL;
     char hash[VP_HASH_TEXT];
@@ -212,9 +211,8 @@ int vp_definition_revert(struct vp_engine *engine, virDomainPtr domain, bool *re
     if (lock < 0)
         return -1;
     if (load_kept(&undo, &any, err) == 0)
-        result = any ? finish(&undo, domain, vp_redefine(domain, &ops, &undo, err), reverted,
-                              err)
-                     : 0;
+        result =
+            any ? finish(&undo, domain, vp_redefine(domain, &ops, &undo, err), reverted, err) : 0;
     /* Under the lock: the enforcer hears of our define and looks at once. */
     if (result == 0 && *reverted)
         result = vp_definition_leave(engine, domain, err);

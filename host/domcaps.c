@@ -34,10 +34,11 @@ int vp_domcaps_parse(const char *bytes, size_t length, struct vp_domcaps **caps,
     if (!doc)
         return vp_wrap(err, "domain capabilities");
     if (!root || !vp_xml_is(root, "domainCapabilities"))
-        return vp_fail(err, VP_INPUT,
-                       "domain capabilities: found <%s>, legal is <domainCapabilities> (what `virsh "
-                       "domcapabilities` prints)",
-                       root ? (const char *)root->name : "");
+        return vp_fail(
+            err, VP_INPUT,
+            "domain capabilities: found <%s>, legal is <domainCapabilities> (what `virsh "
+            "domcapabilities` prints)",
+            root ? (const char *)root->name : "");
     *caps = calloc(1, sizeof(**caps));
     if (!*caps)
         return vp_fail(err, VP_HOST, "out of memory");
@@ -110,8 +111,7 @@ static bool model_allowed(const xmlNode *custom, const char *wanted, char why[51
     return false;
 }
 
-bool vp_domcaps_allows(const struct vp_domcaps *caps, const struct vp_policy *policy,
-                       char why[512])
+bool vp_domcaps_allows(const struct vp_domcaps *caps, const struct vp_policy *policy, char why[512])
 {
     const char *word = vp_cpu_mode_word(policy->cpu_mode);
     const xmlNode *mode;

@@ -98,8 +98,7 @@ static int pin_one(virDomainPtr domain, const struct vp_pin *pin, unsigned flags
     unsigned char map[VP_CPU_MAX / 8] = {0};
     int length = vp_cpuset_last(&pin->cpus) / 8 + 1;
 
-    for (int cpu = vp_cpuset_next(&pin->cpus, -1); cpu >= 0;
-         cpu = vp_cpuset_next(&pin->cpus, cpu))
+    for (int cpu = vp_cpuset_next(&pin->cpus, -1); cpu >= 0; cpu = vp_cpuset_next(&pin->cpus, cpu))
         map[cpu / 8] |= (unsigned char)(1u << (cpu % 8));
     if (pin->role == VP_ROLE_VCPU)
         return virDomainPinVcpuFlags(domain, pin->index, map, length, flags);
@@ -148,8 +147,8 @@ static int print_mark(const char *policy, char *mark, size_t size)
 int vp_virt_mark(virDomainPtr domain, const char *policy, unsigned flags, unsigned *told,
                  struct vp_error *err)
 {
-    VP_AUTO(free) char *has =
-        virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, VP_NS_APPLIED, flags);
+    VP_AUTO(free)
+    char *has = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, VP_NS_APPLIED, flags);
     char mark[512], named[512];
 
     if (!policy) {

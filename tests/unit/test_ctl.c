@@ -71,8 +71,9 @@ END_TEST
 
 START_TEST(values_arrive)
 {
-    char *argv[] = {(char *)"virtpin", (char *)"rewrite", (char *)"--op", (char *)"restore",
-                    (char *)"--policy-dir", (char *)"/p", (char *)"--topology", (char *)"pu:2", NULL};
+    char *argv[] = {(char *)"virtpin",    (char *)"rewrite",      (char *)"--op",
+                    (char *)"restore",    (char *)"--policy-dir", (char *)"/p",
+                    (char *)"--topology", (char *)"pu:2",         NULL};
     struct vp_error err = {0};
     struct vp_ctl ctl = {0};
 
@@ -200,10 +201,24 @@ END_TEST
 static const struct {
     const char *text;
     int64_t ms; /* -1: refused */
-} spans[] = {{"500ms", 500}, {"30s", 30000}, {"0s", 0}, {"10m", 600000}, {"24h", 86400000},
-             {"7d", 604800000}, {"3650d", 315360000000}, {"3651d", -1}, {"", -1}, {"10", -1},
-             {"s", -1}, {"-1s", -1}, {" 1s", -1}, {"1 s", -1}, {"1.5s", -1}, {"1s ", -1},
-             {"99999999999s", -1}, {"18446744073709551615s", -1}};
+} spans[] = {{"500ms", 500},
+             {"30s", 30000},
+             {"0s", 0},
+             {"10m", 600000},
+             {"24h", 86400000},
+             {"7d", 604800000},
+             {"3650d", 315360000000},
+             {"3651d", -1},
+             {"", -1},
+             {"10", -1},
+             {"s", -1},
+             {"-1s", -1},
+             {" 1s", -1},
+             {"1 s", -1},
+             {"1.5s", -1},
+             {"1s ", -1},
+             {"99999999999s", -1},
+             {"18446744073709551615s", -1}};
 
 START_TEST(spans_parse)
 {

@@ -61,8 +61,8 @@ static void write_file(const char *name, const char *text)
 
 static struct vp_kept sample(const char *name)
 {
-    struct vp_kept kept = {.facet = VP_FACET_TOPOLOGY, .since_ms = 12345, .contested_ms = 7,
-                           .write = {30, 20, 10}};
+    struct vp_kept kept = {
+        .facet = VP_FACET_TOPOLOGY, .since_ms = 12345, .contested_ms = 7, .write = {30, 20, 10}};
 
     snprintf(kept.uuid, sizeof(kept.uuid), "%s", UUID);
     snprintf(kept.name, sizeof(kept.name), "%s", name);
@@ -107,11 +107,13 @@ START_TEST(kept_comes_back)
 }
 END_TEST
 
-static const char *const damages[] = {
-    "", "<domain/>", "<?virtpin-kept version=1 ?>\n",
-    "<?virtpin-kept version=1 uuid=" UUID " hash=sha256:00 ?>\n<domain/>",
-    "<?virtpin-kept version=1 uuid=" UUID " hash=sha256:00",
-    "<?virtpin-kept version=1 uuid=other hash= ?>\n<domain/>"};
+static const char *const damages[] = {"",
+                                      "<domain/>",
+                                      "<?virtpin-kept version=1 ?>\n",
+                                      "<?virtpin-kept version=1 uuid=" UUID
+                                      " hash=sha256:00 ?>\n<domain/>",
+                                      "<?virtpin-kept version=1 uuid=" UUID " hash=sha256:00",
+                                      "<?virtpin-kept version=1 uuid=other hash= ?>\n<domain/>"};
 
 START_TEST(damage_is_noticed)
 {
