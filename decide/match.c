@@ -115,6 +115,11 @@ bool vp_host_globs_hold(const struct vp_strings *globs, const char *nodename)
     return list_holds(globs, host_holds, NULL, nodename);
 }
 
+bool vp_name_globs_hold(const struct vp_strings *globs, const char *name)
+{
+    return list_holds(globs, glob_holds, NULL, name);
+}
+
 static bool matches(const struct vp_policy *policy, const struct vp_match_facts *facts)
 {
     const char *partition = facts->partition ? facts->partition : "/machine";

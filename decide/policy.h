@@ -184,6 +184,8 @@ void vp_policy_choose(const struct vp_policy_set *set, const struct vp_match_fac
 
 /* True if the globs hold for a host's name or for its first label. */
 bool vp_host_globs_hold(const struct vp_strings *globs, const char *nodename);
+/* Whether the globs of a match-name hold for a domain's name. */
+bool vp_name_globs_hold(const struct vp_strings *globs, const char *name);
 
 /* FNV-1a-64 of "POLICY:uuid in lower case" mod 100 is below percent. */
 bool vp_rollout_in(const char *policy, const char *uuid, unsigned percent);

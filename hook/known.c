@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* In virtpin-hook-worker only, in place of host/conf.c and host/discover.c: it
+/* In virtpin-hook-worker only, in place of host/conf.c, discover.c and adoptall.c: it
  * knows policies and topology from what was kept of them. Whatever has to be
  * read or looked at anew is virtpin-hook-survey's, the same program linked with
  * inih, libmd and hwloc (and libudev behind it), whose loading would cost every
@@ -19,10 +19,12 @@
 #define SURVEY "virtpin-hook-survey"
 
 static char *const *arguments;
+static const char *guest;
 
-void vp_hook_arguments(char *const *argv)
+void vp_hook_known(char *const *argv, const char *only)
 {
     arguments = argv;
+    guest = only;
 }
 
 /* Starts over as the other program: nothing has been decided yet, and both
@@ -49,12 +51,21 @@ int vp_conf_in_force(const struct vp_conf_where *where, struct vp_policy_set **s
 {
     (void)findings;
     *stale = false;
-    return vp_conf_known(where, set) ? 0 : start_over(err);
+    return vp_conf_known(where, guest, set) ? 0 : start_over(err);
 }
 
 int vp_discover(const char *spec, struct vp_topology **topology, struct vp_error *err)
 {
     (void)spec;
     *topology = NULL;
+    return start_over(err);
+}
+
+/* A ledger made anew: every guest's policy is asked for. */
+int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error *err)
+{
+    (void)engine;
+    if (changed)
+        *changed = false;
     return start_over(err);
 }

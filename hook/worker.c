@@ -223,6 +223,7 @@ static int run(struct vp_hook *hook, const struct operation *operation,
 {
     if (read_domain(hook, err) < 0)
         return -1;
+    vp_hook_known(hook->argv, hook->domain->named_policy ? NULL : hook->domain->name);
     if (vp_engine_open_here(&hook->engine, where, topology, err) < 0)
         return -1;
     vp_engine_choose(&hook->engine, hook->domain, &hook->choice);
@@ -292,7 +293,7 @@ int main(int argc, char **argv)
     int result;
 
     umask(077);
-    vp_hook_arguments(argv);
+    hook.argv = argv;
     if (parse_arguments(argc, argv, &hook, &where, &topology) < 0) {
         fputs("virtpin-hook-worker: started by virtpin-hook only\n", stderr);
         return 2;

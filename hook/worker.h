@@ -14,6 +14,7 @@
 /* One run of the hook. */
 struct vp_hook {
     struct vp_engine engine;
+    char *const *argv;
     const char *name, *operation, *extra;
     pid_t daemon_pid;
     char *xml; /* stdin */
@@ -24,8 +25,9 @@ struct vp_hook {
     struct vp_findings findings;
 };
 
-/* What to start over with when something has to be looked at anew. */
-void vp_hook_arguments(char *const *argv);
+/* What to start over with when something has to be looked at anew, and the
+ * guest whose policy alone is asked for (NULL: its metadata may name any). */
+void vp_hook_known(char *const *argv, const char *only);
 
 /* Operations: 0 good, -1 with *err: VP_REFUSED refuses, else virtpin failed. */
 int vp_op_prepare(struct vp_hook *hook, struct vp_error *err);

@@ -180,7 +180,7 @@ static bool run_dir_hint(const char *config, char *run_dir, size_t size)
 
 struct reading {
     struct vp_draft *draft;
-    const char *file;
+    const char *file, *only;
     struct vp_findings findings;
     char *key, *value; /* not handed over yet: lines may go on at its end */
     char *value_end;
@@ -230,11 +230,57 @@ static bool take_line(struct reading *reading, char *line, char *end)
     return true;
 }
 
+enum { GLOBS_MAX = 256, VALUE_MAX = 8192 };
+
+/* Whether the match-name of the policy at `section` (up to `end`) rules the
+ * guest out. */
+static bool ruled_out(const char *section, const char *end, const char *name)
+{
+    static const char key[] = "\nmatch-name = ";
+    const char *at = memmem(section, (size_t)(end - section), key, sizeof(key) - 1);
+    char value[VALUE_MAX], *save = NULL;
+    char *glob[GLOBS_MAX];
+    struct vp_strings globs = {.item = glob};
+    const char *stop;
+
+    if (!at)
+        return false;
+    at += sizeof(key) - 1;
+    for (stop = strchr(at, '\n'); stop && stop[1] == '\t';)
+        stop = strchr(stop + 1, '\n');
+    if (!stop || stop - at >= VALUE_MAX)
+        return false;
+    memcpy(value, at, (size_t)(stop - at));
+    value[stop - at] = '\0';
+    for (char *word = strtok_r(value, " \n\t", &save); word;
+         word = strtok_r(NULL, " \n\t", &save)) {
+        if (globs.count == GLOBS_MAX)
+            return false;
+        glob[globs.count++] = word;
+    }
+    return !vp_name_globs_hold(&globs, name);
+}
+
+/* Past the policies from `text` on that cannot be the guest's. */
+static char *pass_over(struct reading *reading, char *text)
+{
+    while (reading->only && strncmp(text, "[policy ", 8) == 0) {
+        char *next = strstr(text, "\n[");
+        char *end = next ? next + 1 : text + strlen(text);
+
+        if (!ruled_out(text, end, reading->only))
+            break;
+        for (; text < end; text++)
+            reading->line += *text == '\n';
+    }
+    return text;
+}
+
 static bool take_text(struct reading *reading, char *text)
 {
     bool good = true;
 
-    while (good && *text != '\0') {
+    while (good && *(text = pass_over(reading, text)) != '\0') {
         char *end = strchr(text, '\n');
 
         if (!end)
@@ -248,10 +294,11 @@ static bool take_text(struct reading *reading, char *text)
     return good;
 }
 
-static struct vp_policy_set *parse_good(const char *path, char *text, const char *nodename)
+static struct vp_policy_set *parse_good(const char *path, char *text, const char *nodename,
+                                        const char *only)
 {
     VP_AUTO(vp_draft) struct vp_draft *draft = vp_draft_new_known();
-    struct reading reading = {.draft = draft, .file = path, .line = 1};
+    struct reading reading = {.draft = draft, .file = path, .only = only, .line = 1};
     struct vp_policy_set *set = NULL;
 
     if (draft && take_text(&reading, text) &&
@@ -261,7 +308,7 @@ static struct vp_policy_set *parse_good(const char *path, char *text, const char
     return set;
 }
 
-bool vp_conf_known(const struct vp_conf_where *where, struct vp_policy_set **set)
+bool vp_conf_known(const struct vp_conf_where *where, const char *only, struct vp_policy_set **set)
 {
     VP_AUTO(free) char *bytes = NULL;
     VP_AUTO(free) char *text = NULL;
@@ -283,7 +330,7 @@ bool vp_conf_known(const struct vp_conf_where *where, struct vp_policy_set **set
         return false;
     text = strdup(bytes + VP_GOOD_HEAD_LENGTH);
     made = text ? parse_good(path, bytes + VP_GOOD_HEAD_LENGTH,
-                             where->nodename ? where->nodename : name.nodename)
+                             where->nodename ? where->nodename : name.nodename, only)
                 : NULL;
     if (!made || strcmp(made->host.run_dir, run_dir) != 0) {
         vp_policy_set_free(made);

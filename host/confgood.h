@@ -26,8 +26,10 @@ unsigned vp_conf_dirs(const struct vp_conf_where *where, const char *const **dir
 const char *vp_conf_config(const struct vp_conf_where *where);
 
 /* True if the set is as it was, *set is then the caller's. False: the files
- * have to be read (or *set could not be made); nothing is reported. */
-bool vp_conf_known(const struct vp_conf_where *where, struct vp_policy_set **set);
+ * have to be read (or *set could not be made); nothing is reported. `only` not
+ * NULL: *set may be without policies whose match-name does not hold for a guest
+ * of that name; text and hash are of the whole set all the same. */
+bool vp_conf_known(const struct vp_conf_where *where, const char *only, struct vp_policy_set **set);
 
 /* Writes policy.stamp for a set that was read from the files after `began`
  * (CLOCK_REALTIME_COARSE) and is in policy.good. A file that changed since, or

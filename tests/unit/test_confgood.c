@@ -92,7 +92,7 @@ static struct vp_policy_set *load(void)
 static bool known(void)
 {
     struct vp_policy_set *set = NULL;
-    bool found = vp_conf_known(&where, &set);
+    bool found = vp_conf_known(&where, NULL, &set);
 
     ck_assert(found == (set != NULL));
     vp_policy_set_free(set);
@@ -104,7 +104,7 @@ START_TEST(same_set)
     struct vp_policy_set *read = load(), *set = NULL;
     const struct vp_policy *a, *b;
 
-    ck_assert(vp_conf_known(&where, &set));
+    ck_assert(vp_conf_known(&where, NULL, &set));
     ck_assert_str_eq(set->text, read->text);
     ck_assert_str_eq(set->hash, read->hash);
     ck_assert_str_eq(set->host.run_dir, read->host.run_dir);
@@ -124,6 +124,34 @@ START_TEST(same_set)
     ck_assert_uint_eq(b->vcpupin_count, 4);
     vp_policy_set_free(set);
     vp_policy_set_free(read);
+}
+END_TEST
+
+static const struct only_case {
+    const char *name, *policies;
+} only_cases[] = {
+    {"a1", "a base"},
+    {"ab", "base"}, /* excluded */
+    {"x", "base"},
+    {"long-name-of-a-guest-08", "b base"}, /* in the last of several lines */
+    {"long-name-of-a-guest-09", "base"},
+};
+
+START_TEST(only_what_a_guest_can_have)
+{
+    struct vp_policy_set *whole = load(), *set = NULL;
+    char names[256] = "";
+
+    ck_assert(vp_conf_known(&where, only_cases[_i].name, &set));
+    for (size_t i = 0; i < set->count; i++)
+        snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", i ? " " : "",
+                 set->policy[i].name);
+    ck_assert_str_eq(names, only_cases[_i].policies);
+    ck_assert_str_eq(set->text, whole->text);
+    ck_assert_str_eq(set->hash, whole->hash);
+    ck_assert_str_eq(set->host.run_dir, whole->host.run_dir);
+    vp_policy_set_free(set);
+    vp_policy_set_free(whole);
 }
 END_TEST
 
@@ -260,6 +288,8 @@ static Suite *suite(void)
 
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, same_set);
+    tcase_add_loop_test(tests, only_what_a_guest_can_have, 0,
+                        sizeof(only_cases) / sizeof(*only_cases));
     tcase_add_loop_test(tests, any_change_is_seen, 0, CHANGES);
     tcase_add_test(tests, too_fresh);
     tcase_add_test(tests, broken_files_make_no_stamp);
