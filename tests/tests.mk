@@ -16,6 +16,7 @@ $(BUILD)/tests/unit/launcher: $(LAUNCHER_SRC) hook/protocol.h
 	@mkdir -p $(@D)
 	$(Q)$(call launcher,-DVP_LAUNCHER_FILE='"launcher"' -DVP_LOG_SOCKET='"log"')
 $(BUILD)/tests/unit/test_launcher: | $(BUILD)/tests/unit/launcher
+$(BUILD)/tests/unit/test_worker: | $(BUILD)/virtpin-hook-worker $(BUILD)/virtpin-hook-survey
 
 # The command line without its main.
 $(BUILD)/libctl.a: $(filter-out $(BUILD)/ctl/main.o,$(CTL_OBJ))
