@@ -26,10 +26,17 @@ static void gather_holdings(struct vp_making *m)
     vp_cpuset_minus(&m->pool, &m->taken);
 }
 
-static int need_pool(const struct vp_making *m)
+static void limited(struct vp_making *m, enum vp_limit limit, unsigned short_by)
+{
+    m->answer->limit = limit;
+    m->answer->short_by = short_by;
+}
+
+static int need_pool(struct vp_making *m)
 {
     if (!vp_plan_uses_pool(m->plan) || !vp_cpuset_empty(&m->pool))
         return 0;
+    limited(m, VP_LIMIT_SHARED, 1);
     return vp_fail(m->err, VP_REFUSED,
                    "the shared pool is empty: every CPU is reserved, isolated or dedicated to "
                    "guests; stop one, or give [host] shared more CPUs");
@@ -87,6 +94,7 @@ static int check_fixed(struct vp_making *m, unsigned vcpu, const struct vp_cpuse
     vp_cpuset_minus(&absent, &m->in->topology->online);
     if (!vp_cpuset_empty(&absent)) {
         vp_cpuset_print(&absent, text, sizeof(text));
+        limited(m, VP_LIMIT_CPUS, vp_cpuset_count(&absent));
         return vp_fail(m->err, VP_REFUSED,
                        "policy %s pins vCPU %u to CPU %s, which this host does not have online",
                        m->in->policy->name, vcpu, text);
@@ -94,6 +102,7 @@ static int check_fixed(struct vp_making *m, unsigned vcpu, const struct vp_cpuse
     vp_cpuset_and(&reserved, &m->in->set->host.reserved);
     if (!vp_cpuset_empty(&reserved)) {
         vp_cpuset_print(&reserved, text, sizeof(text));
+        limited(m, VP_LIMIT_RESERVED, vp_cpuset_count(&reserved));
         return vp_fail(m->err, VP_REFUSED,
                        "policy %s pins vCPU %u to CPU %s, which [host] reserved keeps from guests",
                        m->in->policy->name, vcpu, text);
@@ -109,10 +118,12 @@ static int plan_fixed(struct vp_making *m)
     for (unsigned i = 0; i < m->in->domain->vcpus; i++) {
         const struct vp_cpuset *cpus = fixed_cpus_of(m->in->policy, i);
 
-        if (!cpus)
+        if (!cpus) {
+            limited(m, VP_LIMIT_CPUS, 1);
             return vp_fail(m->err, VP_REFUSED,
                            "policy %s has no vcpupin for vCPU %u; the guest has up to %u vCPUs",
                            m->in->policy->name, i, m->in->domain->vcpus);
+        }
         if (check_fixed(m, i, cpus) < 0)
             return -1;
         vp_cpuset_or(&all, cpus);
@@ -122,6 +133,7 @@ static int plan_fixed(struct vp_making *m)
         char text[256];
 
         vp_cpuset_and(&all, &m->taken);
+        limited(m, VP_LIMIT_CPUS, vp_cpuset_count(&all));
         vp_cpuset_print(&all, text, sizeof(text));
         vp_fail(m->err, VP_REFUSED, "policy %s pins vCPUs to CPUs %s, dedicated to another guest",
                 m->in->policy->name, text);
@@ -415,8 +427,9 @@ enum vp_plan_result vp_plan_make(const struct vp_plan_input *input, struct vp_pl
         vp_fail(err, VP_HOST, "out of memory");
         return VP_PLAN_FAILED;
     }
+    m.answer = answer ? answer : &own_answer;
     gather_holdings(&m);
-    result = make(&m, answer ? answer : &own_answer);
+    result = make(&m, m.answer);
     vp_place_clear(&own_answer);
     if (result == VP_PLAN_OK)
         *plan = m.plan;

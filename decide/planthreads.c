@@ -50,6 +50,8 @@ static int want_list(struct vp_making *m, enum vp_role role, unsigned index,
     vp_cpuset_minus(&cpus, &m->taken);
     if (vp_cpuset_empty(&cpus)) {
         vp_cpuset_print(list, text, sizeof(text));
+        m->answer->limit = VP_LIMIT_CPUS;
+        m->answer->short_by = 1;
         return vp_fail(m->err, VP_REFUSED,
                        "policy %s puts %s threads on CPUs %s: each of them is offline, absent or "
                        "another guest's; change %s in the policy",
