@@ -156,6 +156,7 @@ clean:
 	rm -rf $(BUILD)
 
 include tests/tests.mk
+include tests/lab/lab.mk
 include packaging/packages.mk
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
