@@ -279,8 +279,8 @@ static void book_answer(struct vp_plan *plan, const struct vp_place_request *req
     plan->nodes = answer->nodes;
 }
 
-/* Who has the CPUs that this guest could have had: "; db-1 has 4-7, db-2 has
- * 8-9 for 10 s after its stop, 3 more guests". */
+/* Who has the CPUs that this guest could have had: "; db-1 has CPUs 4-7, db-2
+ * has CPU 8 for 10 s after its stop, 3 more guests". */
 static void say_holders(const struct vp_making *m, char *text, size_t size)
 {
     size_t used = 0;
@@ -289,7 +289,8 @@ static void say_holders(const struct vp_making *m, char *text, size_t size)
     text[0] = '\0';
     for (size_t i = 0; i < m->in->holding_count; i++) {
         const struct vp_holding *holding = &m->in->holding[i];
-        char cpus[64];
+        char list[64], cpus[80];
+        unsigned count;
 
         if (vp_cpuset_empty(&holding->exclusive) || strcmp(holding->uuid, m->in->domain->uuid) == 0)
             continue;
@@ -297,8 +298,11 @@ static void say_holders(const struct vp_making *m, char *text, size_t size)
             more++;
             continue;
         }
-        if (vp_cpuset_print(&holding->exclusive, cpus, sizeof(cpus)) >= sizeof(cpus))
-            snprintf(cpus, sizeof(cpus), "%u CPUs", vp_cpuset_count(&holding->exclusive));
+        count = vp_cpuset_count(&holding->exclusive);
+        if (vp_cpuset_print(&holding->exclusive, list, sizeof(list)) >= sizeof(list))
+            snprintf(cpus, sizeof(cpus), "%u CPUs", count);
+        else
+            snprintf(cpus, sizeof(cpus), "CPU%s %s", count == 1 ? "" : "s", list);
         used += (size_t)snprintf(text + used, size - used, "%s%.60s has %s%s",
                                  named++ == 0 ? "; " : ", ", holding->name, cpus,
                                  holding->held_until_ms != 0 ? " for 10 s after its stop" : "");

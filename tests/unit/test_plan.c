@@ -130,10 +130,10 @@ START_TEST(others_are_never_taken)
     plan_with(&holding, 1, NULL, VP_PLAN_REFUSED);
     ck_assert_int_eq(err.code, VP_REFUSED);
     ck_assert_ptr_nonnull(strstr(err.text, "6"));
-    ck_assert_ptr_nonnull(strstr(err.text, "; other has 1-7"));
+    ck_assert_ptr_nonnull(strstr(err.text, "; other has CPUs 1-7"));
     holding.held_until_ms = 1;
     plan_with(&holding, 1, NULL, VP_PLAN_REFUSED);
-    ck_assert_ptr_nonnull(strstr(err.text, "other has 1-7 for 10 s after its stop"));
+    ck_assert_ptr_nonnull(strstr(err.text, "other has CPUs 1-7 for 10 s after its stop"));
     holding.held_until_ms = 0;
     policy.on_no_room = VP_VERDICT_SHARED;
     plan = plan_with(&holding, 1, NULL, VP_PLAN_OK);
