@@ -19,7 +19,10 @@ CC          ?= gcc
 CFLAGS      ?= -O2 -g
 WARNINGS    := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
                -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wundef
-VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo 0.1.0)
+# a tag's name, else the release being worked on and the commit; no git: the release
+VERSION     := $(shell git describe --tags --dirty 2>/dev/null || \
+                 { commit=$$(git describe --always --dirty 2>/dev/null) && echo 0.1.0+$$commit; } || \
+                 echo 0.1.0)
 
 PKGS        := libxml-2.0 sqlite3 hwloc inih json-c libsystemd libmd
 PKG_CFLAGS  := $(shell pkg-config --cflags $(PKGS) libvirt libcgroup 2>/dev/null)
