@@ -9,6 +9,7 @@
 #include "decide/cleanup.h"
 #include "decide/domread.h"
 #include "decide/domxml.h"
+#include "decide/rewriteagent.h"
 #include "decide/error.h"
 
 /* The children of <domain> that are read, each the first of its name as in
@@ -27,12 +28,14 @@ enum part {
     PART_OS,
     PART_CPU,
     PART_CPUTUNE,
+    PART_DEVICES,
     PARTS,
 };
 
 static const char *const part_name[PARTS] = {
     "name",      "uuid",        "title",    "metadata", "memory", "vcpu",    "vcpus",
     "iothreads", "iothreadids", "resource", "os",       "cpu",    "cputune",
+    "devices",
 };
 
 static void find_parts(const xmlNode *root, const xmlNode **part)
@@ -235,7 +238,10 @@ static int read_domain(const xmlNode *root, struct vp_domain *domain, struct vp_
         return -1;
     if (part[PART_METADATA] && read_metadata(part[PART_METADATA], domain, err) < 0)
         return -1;
+    domain->has_agent = vp_agent_channel(part[PART_DEVICES]) != NULL;
     if (part[PART_CPU] && vp_domain_read_cpu(part[PART_CPU], domain, err) < 0)
+        return -1;
+    if (vp_domain_read_features(vp_xml_child(root, "features"), domain, err) < 0)
         return -1;
     if (read_memory(part[PART_MEMORY], domain, err) < 0 ||
         vp_domain_read_iothreads(part[PART_IOTHREADS], part[PART_IOTHREADIDS], domain, err) < 0)

@@ -30,7 +30,9 @@ struct vp_cpu_feature {
 struct vp_guest_cpu {
     bool present;
     char *mode, *match, *check, *migratable, *model, *fallback;
-    char *cache; /* <cache mode=> */
+    char *cache, *cache_level; /* <cache mode= level=> */
+    char *addr_mode, *addr_bits; /* <maxphysaddr mode= bits=> */
+    char *pmu, *hint_dedicated;  /* state= of <pmu> and <kvm><hint-dedicated> in <features> */
     struct vp_cpu_feature *feature;
     size_t feature_count;
     bool has_topology;
@@ -55,6 +57,9 @@ struct vp_domain {
     uint64_t memory_kib;
     unsigned vcpus, vcpus_current; /* maximum; at boot */
     struct vp_cpuset vcpus_online; /* from <vcpus>, else 0..current-1 */
+    bool has_vcpus;                /* <vcpus> is there */
+    struct vp_cpuset vcpus_hotpluggable; /* of those online */
+    bool has_agent;                      /* a channel org.qemu.guest_agent.0 */
     struct vp_guest_cpu cpu;
     struct vp_guest_cell *cell;
     size_t cell_count;

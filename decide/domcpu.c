@@ -127,6 +127,40 @@ static int read_model(const xmlNode *node, struct vp_guest_cpu *cpu, struct vp_e
     return 0;
 }
 
+static int read_details(const xmlNode *node, struct vp_guest_cpu *cpu, struct vp_error *err)
+{
+    const xmlNode *cache = vp_xml_child(node, "cache"), *addr = vp_xml_child(node, "maxphysaddr");
+
+    if (vp_xml_attr_copy(cache, "mode", &cpu->cache, err) < 0 ||
+        vp_xml_attr_copy(cache, "level", &cpu->cache_level, err) < 0 ||
+        vp_xml_attr_copy(addr, "mode", &cpu->addr_mode, err) < 0 ||
+        vp_xml_attr_copy(addr, "bits", &cpu->addr_bits, err) < 0)
+        return -1;
+    return 0;
+}
+
+/* A switch that is there without state= is on (virDomainFeaturesDefParse). */
+static int read_switch(const xmlNode *node, char **state, struct vp_error *err)
+{
+    if (!node)
+        return 0;
+    if (vp_xml_attr_copy(node, "state", state, err) < 0)
+        return -1;
+    if (!*state && !(*state = strdup("on")))
+        return vp_xml_no_memory(err);
+    return 0;
+}
+
+int vp_domain_read_features(const xmlNode *node, struct vp_domain *domain, struct vp_error *err)
+{
+    const xmlNode *kvm = vp_xml_child(node, "kvm");
+    const xmlNode *hint = kvm ? vp_xml_child(kvm, "hint-dedicated") : NULL;
+
+    if (read_switch(vp_xml_child(node, "pmu"), &domain->cpu.pmu, err) < 0)
+        return -1;
+    return read_switch(hint, &domain->cpu.hint_dedicated, err);
+}
+
 int vp_domain_read_cpu(const xmlNode *node, struct vp_domain *domain, struct vp_error *err)
 {
     struct vp_guest_cpu *cpu = &domain->cpu;
@@ -137,7 +171,7 @@ int vp_domain_read_cpu(const xmlNode *node, struct vp_domain *domain, struct vp_
         vp_xml_attr_copy(node, "match", &cpu->match, err) < 0 ||
         vp_xml_attr_copy(node, "check", &cpu->check, err) < 0 ||
         vp_xml_attr_copy(node, "migratable", &cpu->migratable, err) < 0 ||
-        vp_xml_attr_copy(vp_xml_child(node, "cache"), "mode", &cpu->cache, err) < 0)
+        read_details(node, cpu, err) < 0)
         return -1;
     child = vp_xml_child(node, "model");
     if (child && read_model(child, cpu, err) < 0)
@@ -167,5 +201,10 @@ void vp_domain_clear_cpu(struct vp_domain *domain)
     free(cpu->model);
     free(cpu->fallback);
     free(cpu->cache);
+    free(cpu->cache_level);
+    free(cpu->addr_mode);
+    free(cpu->addr_bits);
+    free(cpu->pmu);
+    free(cpu->hint_dedicated);
     free(domain->cell);
 }

@@ -10,6 +10,8 @@ struct vp_error;
 /* The parts of vp_domain_read, one for each region of the XML. Each reads the
  * element `node` into *domain and returns 0, or -1 with a VP_INPUT error. */
 int vp_domain_read_cpu(const xmlNode *node, struct vp_domain *domain, struct vp_error *err);
+/* <features>: the switches that belong to the guest's CPU. node may be NULL. */
+int vp_domain_read_features(const xmlNode *node, struct vp_domain *domain, struct vp_error *err);
 int vp_domain_read_vcpu(const xmlNode *node, struct vp_domain *domain, struct vp_error *err);
 int vp_domain_read_vcpus(const xmlNode *node, struct vp_domain *domain, struct vp_error *err);
 int vp_domain_read_cputune(const xmlNode *node, struct vp_domain *domain, struct vp_error *err);

@@ -86,7 +86,8 @@ const char *vp_mode_word(enum vp_mode mode)
 
 const char *vp_cpu_mode_word(enum vp_cpu_mode mode)
 {
-    static const char *const words[] = {"keep", "custom", "host-model", "host-passthrough"};
+    static const char *const words[] = {"keep", "custom", "host-model", "host-passthrough",
+                                        "maximum"};
 
     return words[mode];
 }

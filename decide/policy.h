@@ -15,7 +15,13 @@ struct vp_findings;
  * resolved, keys checked. Built by policydraft.h, never changed afterwards. */
 
 enum vp_mode { VP_MODE_AUDIT, VP_MODE_ENFORCE, VP_MODE_OFF };
-enum vp_cpu_mode { VP_CPU_KEEP, VP_CPU_CUSTOM, VP_CPU_HOST_MODEL, VP_CPU_HOST_PASSTHROUGH };
+enum vp_cpu_mode {
+    VP_CPU_KEEP,
+    VP_CPU_CUSTOM,
+    VP_CPU_HOST_MODEL,
+    VP_CPU_HOST_PASSTHROUGH,
+    VP_CPU_MAXIMUM,
+};
 enum vp_placement { VP_PLACE_NONE, VP_PLACE_SHARED, VP_PLACE_DEDICATED, VP_PLACE_FIXED };
 enum vp_thread_policy { VP_THREADS_PREFER, VP_THREADS_REQUIRE, VP_THREADS_ISOLATE };
 enum vp_numa { VP_NUMA_FEWEST, VP_NUMA_SINGLE, VP_NUMA_ANY };
@@ -54,9 +60,39 @@ struct vp_place_where {
     struct vp_cpuset cpus; /* VP_WHERE_LIST */
 };
 
-/* topology = keep: sockets is 0. */
+/* topology = keep: sockets is 0; topology = auto: VP_TOPOLOGY_AUTO. */
+#define VP_TOPOLOGY_AUTO 0xffffffffu
 struct vp_guest_topology {
     unsigned sockets, dies, clusters, cores, threads;
+};
+
+enum vp_hotplug { VP_HOTPLUG_KEEP, VP_HOTPLUG_YES, VP_HOTPLUG_NO };
+
+/* ---- guest CPU ---- */
+enum vp_cpu_match { VP_MATCH_EXACT, VP_MATCH_MINIMUM, VP_MATCH_STRICT };
+enum vp_cpu_verify { VP_VERIFY_KEEP, VP_VERIFY_NONE, VP_VERIFY_PARTIAL, VP_VERIFY_FULL };
+enum vp_switch { VP_SWITCH_KEEP, VP_SWITCH_ON, VP_SWITCH_OFF, VP_SWITCH_AUTO };
+enum vp_cpu_cache { VP_CACHE_KEEP, VP_CACHE_PASSTHROUGH, VP_CACHE_EMULATE, VP_CACHE_DISABLE };
+enum vp_addr_mode { VP_ADDR_KEEP, VP_ADDR_PASSTHROUGH, VP_ADDR_EMULATE };
+/* Whose nested virtualisation a host has: vmx or svm. */
+enum vp_cpu_vendor { VP_VENDOR_UNKNOWN, VP_VENDOR_INTEL, VP_VENDOR_AMD };
+
+struct vp_maxphysaddr {
+    enum vp_addr_mode mode;
+    unsigned bits; /* VP_ADDR_EMULATE */
+};
+
+struct vp_cpu_wants {
+    enum vp_cpu_match match;
+    bool fallback_allowed;
+    enum vp_cpu_verify check;
+    enum vp_switch migratable;
+    struct vp_strings features; /* "+pcid", "-vmx", "?N", "!N", "=N" */
+    enum vp_switch nested;
+    enum vp_cpu_cache cache;
+    struct vp_maxphysaddr maxphysaddr;
+    enum vp_switch pmu, hint_dedicated;
+    enum vp_cpu_vendor vendor; /* no key: the host's, where vp_policy_for_host filled it in */
 };
 
 struct vp_policy {
@@ -74,8 +110,15 @@ struct vp_policy {
     struct vp_ranges match_vcpus, match_memory;
     /* guest CPU and topology */
     enum vp_cpu_mode cpu_mode;
-    struct vp_strings cpu_models;
+    struct vp_strings cpu_models; /* the first that the host can run; any of them meets */
+    struct vp_cpu_wants cpu;
     struct vp_guest_topology topology;
+    /* of topology = auto; 0 where not said */
+    unsigned max_sockets, max_cores, max_threads;
+    unsigned preferred_sockets, preferred_cores, preferred_threads;
+    unsigned vcpus, vcpus_current; /* 0: keep */
+    enum vp_hotplug vcpus_hotplug;
+    bool guest_agent;
     /* placement */
     enum vp_placement placement;
     struct vp_vcpupin *vcpupin;
@@ -145,6 +188,16 @@ void vp_host_conf_clear(struct vp_host_conf *host);
 
 /* True if any match-* key is set. */
 bool vp_policy_matches_some(const struct vp_policy *policy);
+
+/* The policy as it is for one host: of cpu-models the one of that index (below
+ * 0: all stay), and the vendor of its CPU. Shallow: it shares everything with
+ * `policy`, which must outlive it, and is never cleared. */
+struct vp_policy vp_policy_for_host(const struct vp_policy *policy, int model,
+                                    enum vp_cpu_vendor vendor);
+
+/* require, disable, optional, forbid, force: what + - ? ! = in front of a
+ * feature's name says. NULL for any other character. */
+const char *vp_cpu_feature_word(char sign);
 
 /* The words of the enums as policy files have them ("host-passthrough"). */
 const char *vp_mode_word(enum vp_mode mode);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "decide/policydraftpriv.h"
+#include "decide/vcputopology.h"
 
 /* What single values cannot show: keys that contradict each other, and keys
  * that would be without effect. */
@@ -39,6 +40,126 @@ static void complain(const struct check *check, enum vp_grade grade, const char 
     draft_report(check->draft, check->findings, &at, "%s", text);
 }
 
+/* The mode that the policy says is the guest's; under keep it is not known. */
+static bool mode_is(const struct check *check, enum vp_cpu_mode a, enum vp_cpu_mode b)
+{
+    enum vp_cpu_mode mode = check->policy->cpu_mode;
+
+    return mode == VP_CPU_KEEP || mode == a || mode == b;
+}
+
+static void check_nested_features(const struct check *check)
+{
+    const struct vp_cpu_wants *cpu = &check->policy->cpu;
+
+    if (cpu->nested == VP_SWITCH_KEEP)
+        return;
+    for (size_t i = 0; i < cpu->features.count; i++) {
+        const char *name = cpu->features.item[i] + 1;
+
+        if (strcmp(name, "vmx") == 0 || strcmp(name, "svm") == 0)
+            complain(check, VP_ERROR, "cpu-features", "nested = keep",
+                     "cpu-features names vmx or svm, which nested decides");
+    }
+}
+
+/* What libvirt would refuse (qemuValidateDomainDefCpu and
+ * qemuValidateDomainDefFeatures, 9.0.0). */
+static void check_guest_cpu(const struct check *check)
+{
+    const struct vp_cpu_wants *cpu = &check->policy->cpu;
+    const char *remedy = "cpu-mode = host-passthrough";
+    bool real = mode_is(check, VP_CPU_HOST_PASSTHROUGH, VP_CPU_MAXIMUM);
+
+    check_nested_features(check);
+    if (cpu->cache == VP_CACHE_PASSTHROUGH && !real)
+        complain(check, VP_ERROR, "cpu-cache", remedy,
+                 "cpu-cache = passthrough is only for cpu-mode = host-passthrough or maximum");
+    if (cpu->maxphysaddr.mode == VP_ADDR_PASSTHROUGH && !real)
+        complain(check, VP_ERROR, "maxphysaddr", remedy,
+                 "maxphysaddr = passthrough is only for cpu-mode = host-passthrough or maximum");
+    if (cpu->hint_dedicated == VP_SWITCH_ON && !real)
+        complain(check, VP_ERROR, "kvm-hint-dedicated", remedy,
+                 "kvm-hint-dedicated = on is only for cpu-mode = host-passthrough or maximum");
+}
+
+/* ---- guest topology ---- */
+
+static void check_sum(const struct check *check)
+{
+    const struct vp_policy *policy = check->policy;
+    struct vp_guest_topology topology;
+    struct vp_domain guest = {.vcpus = policy->vcpus};
+    char why[512], text[600];
+
+    if (policy->vcpus == 0 ||
+        vp_vcpu_topology(&guest, policy, policy->vcpus, &topology, why, sizeof(why)))
+        return;
+    snprintf(text, sizeof(text), "topology and vcpus contradict each other: %s", why);
+    complain(check, VP_ERROR, "topology", "topology = auto", text);
+}
+
+static void check_preference(const struct check *check, const char *key, unsigned preferred,
+                             unsigned most)
+{
+    char text[160];
+
+    if (most == 0 || preferred <= most)
+        return;
+    snprintf(text, sizeof(text), "%s = %u is beyond the limit of %u", key, preferred, most);
+    complain(check, VP_ERROR, key, NULL, text);
+}
+
+/* A guest that the policy gives another number must still match it then. */
+static bool still_matches(const struct vp_policy *policy)
+{
+    for (size_t i = 0; i < policy->match_vcpus.count; i++)
+        if (policy->vcpus >= policy->match_vcpus.item[i].low &&
+            policy->vcpus <= policy->match_vcpus.item[i].high)
+            return true;
+    return policy->match_vcpus.count == 0;
+}
+
+static void check_pinned(const struct check *check)
+{
+    const struct vp_policy *policy = check->policy;
+    struct vp_cpuset all = {0};
+    char text[200], list[80];
+
+    for (size_t i = 0; i < policy->vcpupin_count; i++)
+        vp_cpuset_or(&all, &policy->vcpupin[i].vcpus);
+    if (policy->vcpupin_count == 0 || vp_cpuset_count(&all) == policy->vcpus)
+        return;
+    vp_cpuset_print(&all, list, sizeof(list));
+    snprintf(text, sizeof(text), "vcpus = %u, but vcpupin is for vCPUs %s", policy->vcpus, list);
+    complain(check, VP_ERROR, "vcpus", NULL, text);
+}
+
+static void check_vcpus(const struct check *check)
+{
+    const struct vp_policy *policy = check->policy;
+    char text[160];
+
+    check_sum(check);
+    check_preference(check, "preferred-sockets", policy->preferred_sockets, policy->max_sockets);
+    check_preference(check, "preferred-cores", policy->preferred_cores, policy->max_cores);
+    check_preference(check, "preferred-threads", policy->preferred_threads, policy->max_threads);
+    if (policy->vcpus == 0)
+        return;
+    check_pinned(check);
+    if (policy->vcpus_current > policy->vcpus) {
+        snprintf(text, sizeof(text), "vcpus-current = %u is more than vcpus = %u",
+                 policy->vcpus_current, policy->vcpus);
+        complain(check, VP_ERROR, "vcpus-current", NULL, text);
+    }
+    if (!still_matches(policy)) {
+        snprintf(text, sizeof(text),
+                 "vcpus = %u is not in match-vcpus: a guest that has it would leave the policy",
+                 policy->vcpus);
+        complain(check, VP_ERROR, "vcpus", NULL, text);
+    }
+}
+
 static void check_contradictions(const struct check *check)
 {
     const struct vp_policy *policy = check->policy;
@@ -53,6 +174,8 @@ static void check_contradictions(const struct check *check)
     if (policy->cpu_mode == VP_CPU_CUSTOM && policy->cpu_models.count == 0)
         complain(check, VP_ERROR, "cpu-mode", "cpu-models = NAME",
                  "cpu-mode = custom needs cpu-models");
+    check_guest_cpu(check);
+    check_vcpus(check);
     if (policy->placement == VP_PLACE_DEDICATED)
         return;
     if (policy->emulator.where == VP_WHERE_ISOLATE)
@@ -73,12 +196,53 @@ static void warn_if_own(const struct check *check, const char *key, const char *
     complain(check, VP_WARNING, key, NULL, text);
 }
 
+static void warn_guest_cpu(const struct check *check)
+{
+    const struct vp_cpu_wants *cpu = &check->policy->cpu;
+
+    if (check->policy->cpu_mode != VP_CPU_CUSTOM) {
+        if (check->policy->cpu_models.count > 0)
+            warn_if_own(check, "cpu-models", "cpu-mode is not custom");
+        warn_if_own(check, "cpu-match", "cpu-mode is not custom");
+        warn_if_own(check, "cpu-fallback", "cpu-mode is not custom");
+    }
+    if (cpu->migratable != VP_SWITCH_KEEP &&
+        !mode_is(check, VP_CPU_HOST_PASSTHROUGH, VP_CPU_MAXIMUM))
+        warn_if_own(check, "cpu-migratable", "cpu-mode is neither host-passthrough nor maximum");
+    if (cpu->hint_dedicated == VP_SWITCH_ON && check->policy->placement != VP_PLACE_DEDICATED)
+        complain(check, VP_WARNING, "kvm-hint-dedicated", "kvm-hint-dedicated = auto",
+                 "kvm-hint-dedicated = on without placement = dedicated: the guest spins on CPUs "
+                 "that it shares");
+}
+
+static void warn_topology(const struct check *check)
+{
+    const struct vp_policy *policy = check->policy;
+    const struct {
+        const char *key;
+        unsigned value;
+    } parts[] = {
+        {"max-sockets", policy->max_sockets},
+        {"max-cores", policy->max_cores},
+        {"max-threads", policy->max_threads},
+        {"preferred-sockets", policy->preferred_sockets},
+        {"preferred-cores", policy->preferred_cores},
+        {"preferred-threads", policy->preferred_threads},
+    };
+
+    if (policy->topology.sockets == VP_TOPOLOGY_AUTO)
+        return;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (parts[i].value > 0)
+            warn_if_own(check, parts[i].key, "topology is not auto");
+}
+
 static void warn_placement(const struct check *check)
 {
     enum vp_placement placement = check->policy->placement;
 
-    if (check->policy->cpu_mode != VP_CPU_CUSTOM && check->policy->cpu_models.count > 0)
-        warn_if_own(check, "cpu-models", "cpu-mode is not custom");
+    warn_guest_cpu(check);
+    warn_topology(check);
     if (placement != VP_PLACE_DEDICATED)
         warn_if_own(check, "thread-policy", "placement is not dedicated");
     if (placement == VP_PLACE_FIXED)

@@ -2,6 +2,7 @@
 #include "decide/policykeys.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -17,6 +18,8 @@
 #define P(field) .offset = offsetof(struct vp_policy, field)
 #define H(field) .offset = offsetof(struct vp_host_conf, field)
 #define GLOBS(field) SERVED(.ops = &vp_ops_list, P(field), .own = true, .item = vp_item_glob)
+
+#define PARTS_OF(field) SERVED(.ops = &vp_ops_number, P(field), .low = 1, .high = 8192)
 
 #define CHOOSING "policy", "choosing"
 #define CPU "policy", "guest CPU"
@@ -69,36 +72,62 @@ static const struct vp_key_row rows[] = {
     {CHOOSING, "match-host", globs, "-", "this host's nodename, or its first label",
      GLOBS(match_host)},
 
-    {CPU, "cpu-mode", "keep custom host-model host-passthrough", "keep", "<cpu mode=>",
-     SERVED(.ops = &vp_ops_word, P(cpu_mode), .low = VP_CPU_KEEP, .later = "maximum")},
-    {CPU, "cpu-models", "a CPU model's name", "-", "custom: the model",
-     SERVED(.ops = &vp_ops_list, P(cpu_models), .item = vp_item_word, .single = true)},
-    {CPU, "cpu-match", "exact minimum strict", "exact", "custom: match=", LATER},
-    {CPU, "cpu-check", "keep none partial full", "keep", "check=", LATER},
-    {CPU, "cpu-fallback", "allow forbid", "forbid", "fallback= of the model", LATER},
-    {CPU, "cpu-migratable", "keep on off", "keep", "host-passthrough, maximum: migratable=", LATER},
-    {CPU, "cpu-features", "+N -N ?N !N =N ...", "-", "require, disable, optional, forbid, force",
-     LATER},
-    {CPU, "nested", "keep off on", "keep", "nested virtualisation in the guest", LATER},
-    {CPU, "cpu-cache", "keep passthrough emulate disable", "keep", "<cache mode=>", LATER},
-    {CPU, "maxphysaddr", "keep passthrough emulate:BITS", "keep", "<maxphysaddr>", LATER},
-    {CPU, "pmu", "keep on off", "keep", "features/pmu", LATER},
-    {CPU, "kvm-hint-dedicated", "keep auto on off", "keep", "features/kvm/hint-dedicated", LATER},
+    {CPU, "cpu-mode", "keep custom host-model host-passthrough maximum", "keep", "<cpu mode=>",
+     SERVED(.ops = &vp_ops_word, P(cpu_mode), .low = VP_CPU_KEEP)},
+    {CPU, "cpu-models", "CPU models' names", "-", "custom: the first that this host can run",
+     SERVED(.ops = &vp_ops_names, P(cpu_models), .item = vp_item_word)},
+    {CPU, "cpu-match", "exact minimum strict", "exact", "custom: match=",
+     SERVED(.ops = &vp_ops_word, P(cpu.match), .low = VP_MATCH_EXACT)},
+    {CPU, "cpu-check", "keep none partial full", "keep", "check=",
+     SERVED(.ops = &vp_ops_word, P(cpu.check), .low = VP_VERIFY_KEEP)},
+    {CPU, "cpu-fallback", "allow forbid", "forbid", "custom: fallback= of the model",
+     SERVED(.ops = &vp_ops_yes_no, P(cpu.fallback_allowed))},
+    {CPU, "cpu-migratable", "keep on off", "keep", "host-passthrough, maximum: migratable=",
+     SERVED(.ops = &vp_ops_word, P(cpu.migratable), .low = VP_SWITCH_KEEP)},
+    {CPU, "cpu-features", "+N -N ?N !N =N ...", "-",
+     "CPU features: require, disable, optional, forbid, force; others stay as they are",
+     SERVED(.ops = &vp_ops_names, P(cpu.features), .item = vp_item_feature, .low = 1)},
+    {CPU, "nested", "keep on off", "keep",
+     "nested virtualisation in the guest; on requires vmx or svm and that the host's kvm module "
+     "allows it, off disables it",
+     SERVED(.ops = &vp_ops_word, P(cpu.nested), .low = VP_SWITCH_KEEP)},
+    {CPU, "cpu-cache", "keep passthrough emulate disable", "keep",
+     "<cache mode=>, emulate at level 3; passthrough only under host-passthrough and maximum",
+     SERVED(.ops = &vp_ops_word, P(cpu.cache), .low = VP_CACHE_KEEP)},
+    {CPU, "maxphysaddr", "keep passthrough emulate:BITS, BITS 32 to 52", "keep",
+     "<maxphysaddr>; passthrough only under host-passthrough and maximum",
+     SERVED(.ops = &vp_ops_maxphysaddr, P(cpu.maxphysaddr))},
+    {CPU, "pmu", "keep on off", "keep", "<pmu> in <features>",
+     SERVED(.ops = &vp_ops_word, P(cpu.pmu), .low = VP_SWITCH_KEEP)},
+    {CPU, "kvm-hint-dedicated", "keep on off auto", "keep",
+     "<hint-dedicated> in <kvm>; auto: on under placement = dedicated where the mode is "
+     "host-passthrough or maximum, else off",
+     SERVED(.ops = &vp_ops_word, P(cpu.hint_dedicated), .low = VP_SWITCH_KEEP)},
 
-    {TOPOLOGY, "topology", "keep, or parts such as sockets=2 dies=1 clusters=1 cores=4 threads=2",
+    {TOPOLOGY, "topology", "keep, auto, or parts such as sockets=2 dies=1 clusters=1 cores=4 threads=2",
      "keep", "omitted parts are 1; the product is the maximum vCPUs",
-     SERVED(.ops = &vp_ops_topology, P(topology), .later = "auto")},
-    {TOPOLOGY, "max-sockets", "1..", "-", "limit for auto", LATER},
-    {TOPOLOGY, "max-cores", "1..", "-", "limit for auto", LATER},
-    {TOPOLOGY, "max-threads", "1..", "-", "limit for auto", LATER},
-    {TOPOLOGY, "preferred-sockets", "1..", "-", "what auto prefers within the limits", LATER},
-    {TOPOLOGY, "preferred-cores", "1..", "-", "what auto prefers within the limits", LATER},
-    {TOPOLOGY, "preferred-threads", "1..", "-", "what auto prefers within the limits", LATER},
+     SERVED(.ops = &vp_ops_topology, P(topology))},
+    {TOPOLOGY, "max-sockets", "1..8192", "-", "limit for auto", PARTS_OF(max_sockets)},
+    {TOPOLOGY, "max-cores", "1..8192", "-", "limit for auto, cores of a socket",
+     PARTS_OF(max_cores)},
+    {TOPOLOGY, "max-threads", "1..8192", "-", "limit for auto, threads of a core",
+     PARTS_OF(max_threads)},
+    {TOPOLOGY, "preferred-sockets", "1..8192", "-", "what auto prefers within the limits",
+     PARTS_OF(preferred_sockets)},
+    {TOPOLOGY, "preferred-cores", "1..8192", "-", "what auto prefers within the limits",
+     PARTS_OF(preferred_cores)},
+    {TOPOLOGY, "preferred-threads", "1..8192", "-", "what auto prefers within the limits",
+     PARTS_OF(preferred_threads)},
     {TOPOLOGY, "guest-numa", "keep auto N", "keep", "guest NUMA cells", LATER},
-    {TOPOLOGY, "vcpus", "keep N", "keep", "maximum vCPUs", LATER},
-    {TOPOLOGY, "vcpus-current", "keep N", "keep", "vCPUs at boot", LATER},
-    {TOPOLOGY, "vcpus-hotplug", "keep yes no", "keep", "every vCPU but 0 can be unplugged", LATER},
-    {TOPOLOGY, "guest-agent", "keep yes", "keep", "adds the agent channel where missing", LATER},
+    {TOPOLOGY, "vcpus", "keep, or 1..8192", "keep", "maximum vCPUs",
+     SERVED(.ops = &vp_ops_keep_number, P(vcpus), .low = 1, .high = 8192)},
+    {TOPOLOGY, "vcpus-current", "keep, or 1..8192", "keep", "vCPUs at boot",
+     SERVED(.ops = &vp_ops_keep_number, P(vcpus_current), .low = 1, .high = 8192)},
+    {TOPOLOGY, "vcpus-hotplug", "keep yes no", "keep",
+     "yes: every vCPU but 0 can be unplugged; no: none that it boots with",
+     SERVED(.ops = &vp_ops_word, P(vcpus_hotplug), .low = VP_HOTPLUG_KEEP)},
+    {TOPOLOGY, "guest-agent", "keep yes", "keep", "adds the agent channel where missing",
+     SERVED(.ops = &vp_ops_yes_no, P(guest_agent), .low = 1)},
 
     {PLACEMENT, "placement", "none shared dedicated fixed", "none", "where vCPUs run",
      SERVED(.ops = &vp_ops_word, P(placement), .low = VP_PLACE_NONE, .later = "mixed")},
@@ -247,12 +276,15 @@ bool vp_key_known(const char *word, size_t length)
     return false;
 }
 
-/* Levenshtein's distance regardless of case; both words shorter than 32. */
-static unsigned distance(const char *a, const char *b)
+enum { DISTANCE_MAX = 64 };
+
+unsigned vp_word_distance(const char *a, const char *b)
 {
-    unsigned row[32];
+    unsigned row[DISTANCE_MAX];
     size_t width = strlen(b);
 
+    if (width >= DISTANCE_MAX || strlen(a) >= DISTANCE_MAX)
+        return UINT_MAX;
     for (size_t j = 0; j <= width; j++)
         row[j] = (unsigned)j;
     for (size_t i = 1; a[i - 1] != '\0'; i++) {
@@ -287,7 +319,7 @@ const char *vp_key_nearest(const char *section, const char *word, char *buf, siz
 
         if (strcmp(rows[i].section, section) != 0 || !rows[i].served)
             continue;
-        far = distance(word, rows[i].name);
+        far = vp_word_distance(word, rows[i].name);
         if (far > best)
             continue;
         if (far < best)

@@ -56,6 +56,9 @@ const char *vp_key_legal(const struct vp_key_row *row, char *buf, size_t size);
 /* The names of the rows nearest to `word`, as "a, b"; "" if none is near. */
 const char *vp_key_nearest(const char *section, const char *word, char *buf, size_t size);
 
+/* Levenshtein's distance regardless of case; UINT_MAX for words of 64 bytes or more. */
+unsigned vp_word_distance(const char *a, const char *b);
+
 /* True if `word` (of `length` bytes) is a key of any section. */
 bool vp_key_known(const char *word, size_t length);
 
@@ -65,12 +68,16 @@ extern const struct vp_value_ops vp_ops_size, vp_ops_time, vp_ops_sweep, vp_ops_
 extern const struct vp_value_ops vp_ops_string, vp_ops_list, vp_ops_ranges, vp_ops_size_ranges;
 extern const struct vp_value_ops vp_ops_topology, vp_ops_vcpupin, vp_ops_where;
 extern const struct vp_value_ops vp_ops_cpuset, vp_ops_cpus_choice;
+extern const struct vp_value_ops vp_ops_keep_number; /* 0 for `keep` */
+extern const struct vp_value_ops vp_ops_names; /* a list without repetition */
+extern const struct vp_value_ops vp_ops_maxphysaddr;
 
 /* The kinds of list items and of vp_ops_string. */
 bool vp_item_glob(char *item, struct vp_fault *fault);
 bool vp_item_uuid(char *item, struct vp_fault *fault);
 bool vp_item_metadata(char *item, struct vp_fault *fault);
 bool vp_item_word(char *item, struct vp_fault *fault); /* letters, digits and -_.+ */
+bool vp_item_feature(char *item, struct vp_fault *fault); /* a sign and a name */
 bool vp_item_path(char *item, struct vp_fault *fault);
 bool vp_item_uri(char *item, struct vp_fault *fault);
 

@@ -9,15 +9,24 @@
 #include "decide/cleanup.h"
 #include "decide/domxml.h"
 #include "decide/error.h"
+#include "decide/rewritecpupart.h"
 #include "decide/rewritetree.h"
+#include "decide/vcpus.h"
+#include "decide/vcputopology.h"
 
 const char *vp_facet_word(enum vp_facet facet)
 {
     switch (facet) {
     case VP_FACET_CPU:
         return "cpu";
+    case VP_FACET_FEATURES:
+        return "features";
     case VP_FACET_TOPOLOGY:
         return "topology";
+    case VP_FACET_VCPUS:
+        return "vcpus";
+    case VP_FACET_AGENT:
+        return "agent";
     case VP_FACET_PINS:
         break;
     }
@@ -34,8 +43,8 @@ void vp_changes_clear(struct vp_changes *changes)
     *changes = (struct vp_changes){0};
 }
 
-static int add_change(struct vp_changes *changes, enum vp_facet facet, bool impossible,
-                      const char *from, const char *to)
+int vp_changes_add(struct vp_changes *changes, enum vp_facet facet, bool impossible,
+                   const char *from, const char *to)
 {
     struct vp_change *grown = reallocarray(changes->item, changes->count + 1, sizeof(*grown));
     struct vp_change *change;
@@ -72,52 +81,99 @@ static const char *mode_of(const struct vp_guest_cpu *cpu)
     return cpu->model ? "custom" : "none";
 }
 
-static const char *wanted_model(const struct vp_policy *policy)
+/* Any model of the list meets the policy; one that does not becomes the first. */
+static const char *wanted_model(const struct vp_guest_cpu *cpu, const struct vp_policy *policy)
 {
+    for (size_t i = 0; i < policy->cpu_models.count; i++)
+        if (same(cpu->model, policy->cpu_models.item[i]))
+            return policy->cpu_models.item[i];
     return policy->cpu_models.count > 0 ? policy->cpu_models.item[0] : NULL;
 }
 
-/* libvirt's defaults: match='exact' beside a model, fallback='allow'. */
-static bool exact(const struct vp_guest_cpu *cpu)
+static const char *match_word(const struct vp_policy *policy)
 {
-    return (!cpu->match || same(cpu->match, "exact")) && same(cpu->fallback, "forbid");
+    static const char *const words[] = {"exact", "minimum", "strict"};
+
+    return words[policy->cpu.match];
 }
 
-static bool cpu_is_met(const struct vp_guest_cpu *cpu, const struct vp_policy *policy,
-                       enum vp_rewrite_op op)
+static const char *fallback_word(const struct vp_policy *policy)
+{
+    return policy->cpu.fallback_allowed ? "allow" : "forbid";
+}
+
+/* libvirt's defaults: match='exact' beside a model, fallback='allow'. */
+static bool match_is_met(const struct vp_guest_cpu *cpu, const struct vp_policy *policy)
+{
+    return same(cpu->match ? cpu->match : "exact", match_word(policy)) &&
+           same(cpu->fallback ? cpu->fallback : "allow", fallback_word(policy));
+}
+
+bool vp_cpu_mode_is_met(const struct vp_guest_cpu *cpu, const struct vp_policy *policy,
+                        enum vp_rewrite_op op)
 {
     const char *mode = mode_of(cpu);
 
     if (policy->cpu_mode == VP_CPU_KEEP)
         return true;
+    if (policy->cpu_mode == VP_CPU_CUSTOM && op != VP_OP_DEFINE)
+        return same(mode, "custom") &&
+               (policy->cpu.fallback_allowed || same(cpu->model, wanted_model(cpu, policy)));
     if (policy->cpu_mode == VP_CPU_CUSTOM)
-        return same(mode, "custom") && same(cpu->model, wanted_model(policy)) &&
-               (op != VP_OP_DEFINE || exact(cpu));
+        return same(mode, "custom") && same(cpu->model, wanted_model(cpu, policy)) &&
+               match_is_met(cpu, policy);
     if (policy->cpu_mode == VP_CPU_HOST_MODEL && op != VP_OP_DEFINE && same(mode, "custom"))
         return true;
     return same(mode, vp_cpu_mode_word(policy->cpu_mode));
 }
 
-/* Why this guest cannot have the policy's mode, or NULL. The rule on caches is
- * qemuValidateDomainDefCpu's (libvirt 9.0.0: refused when it is defined). */
-static const char *cpu_obstacle(const struct vp_guest_cpu *cpu, const struct vp_policy *policy)
+/* What the guest has and keeps of this fits host-passthrough and maximum only
+ * (qemuValidateDomainDefCpu and qemuValidateDomainDefFeatures, libvirt 9.0.0:
+ * refused when it is defined). */
+static const char *real_only(const struct vp_guest_cpu *cpu, const struct vp_cpu_wants *wants)
 {
-    if (policy->cpu_mode == VP_CPU_CUSTOM && !wanted_model(policy))
-        return "the policy names no model";
-    if (policy->cpu_mode != VP_CPU_HOST_PASSTHROUGH && same(cpu->cache, "passthrough"))
-        return "the guest has <cache mode='passthrough'>, which only host-passthrough takes";
+    if (wants->cache == VP_CACHE_KEEP && same(cpu->cache, "passthrough"))
+        return "the guest has <cache mode='passthrough'>, which only host-passthrough and maximum "
+               "take";
+    if (wants->maxphysaddr.mode == VP_ADDR_KEEP && same(cpu->addr_mode, "passthrough"))
+        return "the guest has <maxphysaddr mode='passthrough'>, which only host-passthrough and "
+               "maximum take";
+    if ((wants->hint_dedicated == VP_SWITCH_KEEP || wants->hint_dedicated == VP_SWITCH_ON) &&
+        same(cpu->hint_dedicated, "on"))
+        return "the guest has <hint-dedicated>, which only host-passthrough and maximum take";
     return NULL;
+}
+
+const char *vp_cpu_mode_obstacle(const struct vp_guest_cpu *cpu, const struct vp_policy *policy)
+{
+    if (policy->cpu_mode == VP_CPU_CUSTOM && policy->cpu_models.count == 0)
+        return "the policy names no model";
+    if (policy->cpu_mode == VP_CPU_CUSTOM || policy->cpu_mode == VP_CPU_HOST_MODEL)
+        return real_only(cpu, &policy->cpu);
+    return NULL;
+}
+
+void vp_cpu_view(const struct vp_domain *domain, const struct vp_policy *policy,
+                 enum vp_rewrite_op op, struct vp_cpu_view *view)
+{
+    const char *now = mode_of(&domain->cpu);
+    bool keeps = policy->cpu_mode == VP_CPU_KEEP || op != VP_OP_DEFINE ||
+                 vp_cpu_mode_obstacle(&domain->cpu, policy);
+
+    *view = (struct vp_cpu_view){.domain = domain, .policy = policy, .op = op};
+    view->mode = keeps ? now : vp_cpu_mode_word(policy->cpu_mode);
+    view->fresh = !same(view->mode, now);
 }
 
 static int check_cpu(const struct vp_guest_cpu *cpu, const struct vp_policy *policy,
                      enum vp_rewrite_op op, struct vp_changes *changes)
 {
-    const char *mode = mode_of(cpu), *model = wanted_model(policy);
-    const char *obstacle = cpu_obstacle(cpu, policy);
+    const char *mode = mode_of(cpu), *model = wanted_model(cpu, policy);
+    const char *obstacle = vp_cpu_mode_obstacle(cpu, policy);
     bool details;
     char from[512], to[512];
 
-    if (cpu_is_met(cpu, policy, op))
+    if (vp_cpu_mode_is_met(cpu, policy, op))
         return 0;
     /* Only where mode and model agree do the lesser attributes tell. */
     details = policy->cpu_mode == VP_CPU_CUSTOM && same(mode, "custom") && same(cpu->model, model);
@@ -132,29 +188,18 @@ static int check_cpu(const struct vp_guest_cpu *cpu, const struct vp_policy *pol
         snprintf(from + used, sizeof(from) - used, " match=%s fallback=%s",
                  cpu->match ? cpu->match : "exact", cpu->fallback ? cpu->fallback : "allow");
         used = strlen(to);
-        snprintf(to + used, sizeof(to) - used, " match=exact fallback=forbid");
+        snprintf(to + used, sizeof(to) - used, " match=%s fallback=%s", match_word(policy),
+                 fallback_word(policy));
     }
     if (obstacle) {
         size_t used = strlen(to);
 
         snprintf(to + used, sizeof(to) - used, ": %s", obstacle);
     }
-    return add_change(changes, VP_FACET_CPU, obstacle != NULL, from, to);
+    return vp_changes_add(changes, VP_FACET_CPU, obstacle != NULL, from, to);
 }
 
 /* ---- comparing: topology ---- */
-
-static uint64_t product(const struct vp_guest_topology *topology)
-{
-    const unsigned part[] = {topology->sockets, topology->dies, topology->clusters, topology->cores,
-                             topology->threads};
-    uint64_t all = 1;
-
-    for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++)
-        if (__builtin_mul_overflow(all, part[i] > 0 ? part[i] : 1, &all))
-            return UINT64_MAX;
-    return all;
-}
 
 static unsigned at_least_one(unsigned part)
 {
@@ -200,51 +245,69 @@ static void say_topology(const struct vp_guest_topology *topology, char *buf, si
     say_part(buf, size, at_least_one(topology->threads), "thread");
 }
 
-/* "sockets=2 x cores=4 x threads=2 makes 16, the guest has 6 vCPUs". */
-static void say_sum(const struct vp_guest_topology *topology, unsigned vcpus, char *buf,
-                    size_t size)
-{
-    snprintf(buf, size, "sockets=%u", topology->sockets);
-    if (topology->dies > 1)
-        append(buf, size, " x dies=%u", topology->dies);
-    if (topology->clusters > 1)
-        append(buf, size, " x clusters=%u", topology->clusters);
-    append(buf, size, " x cores=%u x threads=%u makes %llu, the guest has %u vCPU%s",
-           at_least_one(topology->cores), at_least_one(topology->threads),
-           (unsigned long long)product(topology), vcpus, vcpus == 1 ? "" : "s");
-}
-
 static int check_topology(const struct vp_domain *domain, const struct vp_policy *policy,
-                          enum vp_rewrite_op op, struct vp_changes *changes)
+                          unsigned vcpus, enum vp_rewrite_op op, struct vp_changes *changes)
 {
     /* What QEMU makes of -smp N, as libvirt writes it without <topology>. */
-    const struct vp_guest_topology plain = {.sockets = domain->vcpus};
-    const struct vp_guest_topology *wanted = &policy->topology;
+    const struct vp_guest_topology plain = {.sockets = vcpus};
     const struct vp_guest_topology *now = &domain->cpu.topology;
-    char from[160] = "none", to[240];
+    struct vp_guest_topology wanted;
+    char from[160] = "none", to[512];
+    bool possible = vp_vcpu_topology(domain, policy, vcpus, &wanted, to, sizeof(to));
 
-    if (wanted->sockets == 0)
+    if (possible && wanted.sockets == 0)
         return 0;
     if (domain->cpu.has_topology)
         say_topology(now, from, sizeof(from));
     else
         now = op == VP_OP_DEFINE ? NULL : &plain;
-    if (now && same_topology(now, wanted))
+    if (now && possible && same_topology(now, &wanted))
         return 0;
-    if (product(wanted) != domain->vcpus) {
-        say_sum(wanted, domain->vcpus, to, sizeof(to));
-        return add_change(changes, VP_FACET_TOPOLOGY, true, from, to);
-    }
-    say_topology(wanted, to, sizeof(to));
-    return add_change(changes, VP_FACET_TOPOLOGY, false, from, to);
+    if (possible)
+        say_topology(&wanted, to, sizeof(to));
+    return vp_changes_add(changes, VP_FACET_TOPOLOGY, !possible, from, to);
+}
+
+/* ---- comparing: vCPUs and the guest agent ---- */
+
+static int check_vcpus(const struct vp_domain *domain, const struct vp_policy *policy,
+                       enum vp_rewrite_op op, unsigned *maximum, struct vp_changes *changes)
+{
+    struct vp_vcpus now, wanted;
+    char from[512], to[512];
+    bool possible = vp_vcpus_wanted(domain, policy, op, &wanted, to, sizeof(to));
+
+    *maximum = wanted.maximum;
+    vp_vcpus_of(domain, &now);
+    if (possible && vp_vcpus_equal(&now, &wanted))
+        return 0;
+    vp_vcpus_say(&now, from, sizeof(from));
+    if (possible)
+        vp_vcpus_say(&wanted, to, sizeof(to));
+    return vp_changes_add(changes, VP_FACET_VCPUS, !possible, from, to);
+}
+
+static int check_agent(const struct vp_domain *domain, const struct vp_policy *policy,
+                       struct vp_changes *changes)
+{
+    if (!policy->guest_agent || domain->has_agent)
+        return 0;
+    return vp_changes_add(changes, VP_FACET_AGENT, false, "none", "channel org.qemu.guest_agent.0");
 }
 
 int vp_guest_cpu_check(const struct vp_domain *domain, const struct vp_policy *policy,
                        enum vp_rewrite_op op, struct vp_changes *changes)
 {
+    struct vp_cpu_view view;
+    unsigned vcpus;
+
     vp_changes_clear(changes);
+    vp_cpu_view(domain, policy, op, &view);
     if (check_cpu(&domain->cpu, policy, op, changes) < 0 ||
-        check_topology(domain, policy, op, changes) < 0)
+        vp_cpu_details_check(&view, changes) < 0 ||
+        check_vcpus(domain, policy, op, &vcpus, changes) < 0 ||
+        check_topology(domain, policy, vcpus, op, changes) < 0 ||
+        check_agent(domain, policy, changes) < 0)
         return -1;
     return 0;
 }

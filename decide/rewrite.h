@@ -14,8 +14,16 @@ struct vp_error;
 
 /* Changing domain XML to a policy. Pure: tree in, tree out. */
 
-enum vp_facet { VP_FACET_CPU, VP_FACET_TOPOLOGY, VP_FACET_PINS };
-const char *vp_facet_word(enum vp_facet facet); /* "cpu", "topology", "pins" */
+enum vp_facet {
+    VP_FACET_CPU, /* mode, model, check=, migratable= */
+    VP_FACET_TOPOLOGY,
+    VP_FACET_PINS,
+    VP_FACET_VCPUS,
+    VP_FACET_AGENT,
+    VP_FACET_FEATURES, /* CPU features, cache, maxphysaddr, pmu, hint-dedicated */
+};
+/* "cpu", "topology", "pins", "vcpus", "agent", "features" */
+const char *vp_facet_word(enum vp_facet facet);
 
 /* One thing in which the XML differs from the policy. */
 struct vp_change {

@@ -6,7 +6,11 @@
 #include "decide/domxml.h"
 #include "decide/error.h"
 #include "decide/rewrite.h"
+#include "decide/rewritecpupart.h"
+#include "decide/rewriteagent.h"
 #include "decide/rewritetree.h"
+#include "decide/vcpus.h"
+#include "decide/vcputopology.h"
 
 /* The tree operations below report through *changed; what changed is already
  * known from the comparison. */
@@ -37,7 +41,7 @@ static void remove_child(xmlNode *parent, const char *name)
 
 /* A <vendor> was said of the model that goes: beside one of another vendor the
  * guest would not start. */
-static int write_model(xmlNode *cpu, const char *name, struct vp_error *err)
+static int write_model(xmlNode *cpu, const char *name, const char *fallback, struct vp_error *err)
 {
     xmlNode *model = vp_xml_child(cpu, "model");
     VP_AUTO(free) char *now = model ? vp_xml_text(model) : NULL;
@@ -54,15 +58,17 @@ static int write_model(xmlNode *cpu, const char *name, struct vp_error *err)
         if (vp_tree_insert(cpu, NULL, model, err) < 0)
             return -1;
     }
-    if (vp_tree_set(model, "fallback", "forbid", &changed, err) < 0)
+    if (vp_tree_set(model, "fallback", fallback, &changed, err) < 0)
         return -1;
     return now && strcmp(now, name) == 0 ? 0 : set_text(model, name, err);
 }
 
 /* <cpu> to the policy's mode. What belonged to another mode goes: check= and
  * migratable= of the old one, model and vendor where the mode takes none. */
-static int write_mode(xmlNode *cpu, const struct vp_policy *policy, struct vp_error *err)
+static int write_mode(xmlNode *cpu, const struct vp_policy *policy, const char *model,
+                      struct vp_error *err)
 {
+    static const char *const match[] = {"exact", "minimum", "strict"};
     const char *mode = vp_cpu_mode_word(policy->cpu_mode);
     const char *before = vp_xml_attr(cpu, "mode");
     bool custom = policy->cpu_mode == VP_CPU_CUSTOM;
@@ -74,10 +80,10 @@ static int write_mode(xmlNode *cpu, const struct vp_policy *policy, struct vp_er
                                       vp_tree_set(cpu, "migratable", NULL, &changed, err) < 0))
         return -1;
     if (vp_tree_set(cpu, "mode", mode, &changed, err) < 0 ||
-        vp_tree_set(cpu, "match", custom ? "exact" : NULL, &changed, err) < 0)
+        vp_tree_set(cpu, "match", custom ? match[policy->cpu.match] : NULL, &changed, err) < 0)
         return -1;
     if (custom)
-        return write_model(cpu, policy->cpu_models.item[0], err);
+        return write_model(cpu, model, policy->cpu.fallback_allowed ? "allow" : "forbid", err);
     remove_child(cpu, "model");
     remove_child(cpu, "vendor");
     return 0;
@@ -120,16 +126,59 @@ static int write_topology(xmlNode *cpu, const struct vp_guest_topology *wanted,
     return 0;
 }
 
-static int apply(xmlNode *root, const struct vp_policy *policy, enum vp_facet facet,
-                 struct vp_error *err)
+/* Mode and model, then the details: what goes with the old mode is gone by then. */
+static int write_cpu(xmlNode *root, const struct vp_domain *domain, const struct vp_policy *policy,
+                     struct vp_error *err)
 {
-    xmlNode *cpu = vp_tree_part(root, "cpu", err);
+    struct vp_cpu_view view;
 
-    if (!cpu)
-        return -1;
-    if (facet == VP_FACET_CPU)
-        return write_mode(cpu, policy, err);
-    return write_topology(cpu, &policy->topology, err);
+    vp_cpu_view(domain, policy, VP_OP_DEFINE, &view);
+    if (!vp_cpu_mode_is_met(&domain->cpu, policy, VP_OP_DEFINE) &&
+        !vp_cpu_mode_obstacle(&domain->cpu, policy)) {
+        xmlNode *cpu = vp_tree_part(root, "cpu", err);
+        const char *model = policy->cpu_models.count > 0 ? policy->cpu_models.item[0] : NULL;
+
+        for (size_t i = 0; i < policy->cpu_models.count && domain->cpu.model; i++)
+            if (strcmp(policy->cpu_models.item[i], domain->cpu.model) == 0)
+                model = policy->cpu_models.item[i];
+        if (!cpu || write_mode(cpu, policy, model, err) < 0)
+            return -1;
+    }
+    return vp_cpu_details_write(&view, root, err);
+}
+
+static int write_vcpus(xmlNode *root, const struct vp_domain *domain,
+                       const struct vp_policy *policy, struct vp_error *err)
+{
+    struct vp_vcpus wanted;
+    char why[512];
+
+    if (!vp_vcpus_wanted(domain, policy, VP_OP_DEFINE, &wanted, why, sizeof(why)))
+        return 0;
+    return vp_vcpus_write(root, &wanted, err);
+}
+
+static int write_wanted_topology(xmlNode *root, const struct vp_domain *domain,
+                                 const struct vp_policy *policy, struct vp_error *err)
+{
+    struct vp_guest_topology topology;
+    struct vp_vcpus vcpus;
+    char why[512];
+    xmlNode *cpu;
+
+    vp_vcpus_wanted(domain, policy, VP_OP_DEFINE, &vcpus, why, sizeof(why));
+    if (!vp_vcpu_topology(domain, policy, vcpus.maximum, &topology, why, sizeof(why)))
+        return 0;
+    cpu = vp_tree_part(root, "cpu", err);
+    return cpu ? write_topology(cpu, &topology, err) : -1;
+}
+
+static bool any_possible(const struct vp_changes *changes, enum vp_facet facet)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        if (changes->item[i].facet == facet && !changes->item[i].impossible)
+            return true;
+    return false;
 }
 
 int vp_rewrite_guest_cpu(xmlNode *root, const struct vp_policy *policy, struct vp_changes *changes,
@@ -142,8 +191,13 @@ int vp_rewrite_guest_cpu(xmlNode *root, const struct vp_policy *policy, struct v
         return -1;
     if (vp_guest_cpu_check(domain, policy, VP_OP_DEFINE, changes) < 0)
         return vp_xml_no_memory(err);
-    for (size_t i = 0; i < changes->count; i++)
-        if (!changes->item[i].impossible && apply(root, policy, changes->item[i].facet, err) < 0)
-            return -1;
-    return 0;
+    if ((any_possible(changes, VP_FACET_CPU) || any_possible(changes, VP_FACET_FEATURES)) &&
+        write_cpu(root, domain, policy, err) < 0)
+        return -1;
+    if (any_possible(changes, VP_FACET_VCPUS) && write_vcpus(root, domain, policy, err) < 0)
+        return -1;
+    if (any_possible(changes, VP_FACET_TOPOLOGY) &&
+        write_wanted_topology(root, domain, policy, err) < 0)
+        return -1;
+    return any_possible(changes, VP_FACET_AGENT) ? vp_agent_write(root, err) : 0;
 }

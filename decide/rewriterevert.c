@@ -4,8 +4,10 @@
 #include "decide/domxml.h"
 #include "decide/error.h"
 #include "decide/rewrite.h"
+#include "decide/rewriteagent.h"
 #include "decide/rewritepart.h"
 #include "decide/rewritetree.h"
+#include "decide/vcpus.h"
 
 /* Each facet is some attributes and some children of a few elements; reverting
  * makes just these what they are in the original. */
@@ -13,6 +15,21 @@
 static bool is_cpu_child(const xmlNode *node)
 {
     return vp_xml_is(node, "model") || vp_xml_is(node, "vendor");
+}
+
+static bool is_detail(const xmlNode *node)
+{
+    return vp_xml_is(node, "cache") || vp_xml_is(node, "maxphysaddr") || vp_xml_is(node, "feature");
+}
+
+static bool is_pmu(const xmlNode *node)
+{
+    return vp_xml_is(node, "pmu");
+}
+
+static bool is_hint(const xmlNode *node)
+{
+    return vp_xml_is(node, "hint-dedicated");
 }
 
 static bool is_topology(const xmlNode *node)
@@ -121,6 +138,44 @@ static int revert_attributes(xmlNode *node, const xmlNode *original, const char 
     return 0;
 }
 
+/* <hint-dedicated> in <kvm> in <features>, each of which we may have made. */
+static int revert_hint(xmlNode *root, const xmlNode *original, bool *changed, struct vp_error *err)
+{
+    const xmlNode *before = vp_xml_child(vp_xml_child(original, "features"), "kvm");
+    xmlNode *features = vp_xml_child(root, "features");
+    xmlNode *kvm = vp_xml_child(features, "kvm");
+
+    if (same_children(kvm, before, is_hint))
+        return 0;
+    *changed = true;
+    vp_rewrite_remove(kvm, is_hint);
+    if (!before || !next_such(before->children, is_hint)) {
+        if (kvm && !before && !kvm->properties)
+            vp_tree_remove_empty(kvm);
+        if (!vp_xml_child(original, "features") && !features->properties)
+            vp_tree_remove_empty(features);
+        return 0;
+    }
+    if (!kvm) {
+        features = vp_tree_part(root, "features", err);
+        kvm = features ? vp_tree_element(root->doc, "kvm") : NULL;
+        if (!kvm)
+            return vp_xml_no_memory(err);
+        if (vp_tree_insert(features, NULL, kvm, err) < 0)
+            return -1;
+    }
+    return copy_children(kvm, before, is_hint, err);
+}
+
+static int revert_details(xmlNode *root, const xmlNode *original, bool *changed,
+                          struct vp_error *err)
+{
+    if (revert_hint(root, original, changed, err) < 0 ||
+        revert_children(root, original, "features", is_pmu, changed, err) < 0)
+        return -1;
+    return revert_children(root, original, "cpu", is_detail, changed, err);
+}
+
 static int revert_cpu(xmlNode *root, const xmlNode *original, bool *changed, struct vp_error *err)
 {
     static const char *const names[] = {"mode", "match", "check", "migratable", NULL};
@@ -205,8 +260,14 @@ static int revert_facet(xmlNode *root, const xmlNode *original, enum vp_facet fa
     switch (facet) {
     case VP_FACET_CPU:
         return revert_cpu(root, original, changed, err);
+    case VP_FACET_FEATURES:
+        return revert_details(root, original, changed, err);
     case VP_FACET_TOPOLOGY:
         return revert_children(root, original, "cpu", is_topology, changed, err);
+    case VP_FACET_VCPUS:
+        return vp_vcpus_revert(root, original, changed, err);
+    case VP_FACET_AGENT:
+        return vp_agent_revert(root, original, changed, err);
     case VP_FACET_PINS:
         break;
     }
