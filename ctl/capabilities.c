@@ -15,8 +15,8 @@
 #include "host/engine.h"
 #include "host/virt.h"
 
-static int ask_file(const char *path, const struct vp_policy *policy, char why[512],
-                    struct vp_error *err)
+static int ask_file(const char *path, const struct vp_policy *policy, struct vp_policy *one,
+                    char why[512], struct vp_error *err)
 {
     VP_AUTO(vp_domcaps) struct vp_domcaps *caps = NULL;
     VP_AUTO(free) char *text = NULL;
@@ -26,7 +26,7 @@ static int ask_file(const char *path, const struct vp_policy *policy, char why[5
         return -1;
     if (vp_domcaps_parse(text, length, &caps, err) != 0)
         return vp_wrap(err, "%s", path);
-    if (vp_domcaps_allows(caps, policy, why))
+    if (vp_domcaps_choose(caps, policy, one, why))
         why[0] = '\0';
     return 0;
 }
@@ -42,7 +42,8 @@ static void note_once(const char *text, const char *why)
 
 /* 0 answered, -1 not. */
 static int ask_libvirt(struct vp_engine *engine, const struct vp_domain *domain, xmlDoc *doc,
-                       const struct vp_policy *policy, char why[512], struct vp_error *err)
+                       const struct vp_policy *policy, struct vp_policy *one, char why[512],
+                       struct vp_error *err)
 {
     VP_AUTO(virConnectPtr) virConnectPtr connection = vp_ctl_connect(engine->set->host.uri, err);
     xmlNode *root = xmlDocGetRootElement(doc);
@@ -52,7 +53,7 @@ static int ask_libvirt(struct vp_engine *engine, const struct vp_domain *domain,
 
     if (!connection)
         return -1;
-    usable = vp_domcaps_usable(engine, connection, domain, emulator, policy, why, err);
+    usable = vp_domcaps_usable(engine, connection, domain, emulator, policy, one, why, err);
     if (usable == 1)
         why[0] = '\0';
     return usable < 0 ? -1 : 0;
@@ -60,20 +61,23 @@ static int ask_libvirt(struct vp_engine *engine, const struct vp_domain *domain,
 
 int vp_ctl_capable(const struct vp_ctl *ctl, struct vp_engine *engine,
                    const struct vp_domain *domain, xmlDoc *doc, const struct vp_policy *policy,
-                   char why[512], struct vp_error *err)
+                   struct vp_policy *one, char why[512], struct vp_error *err)
 {
     struct vp_error ignored = {0};
 
+    *one = *policy;
     why[0] = '\0';
     if (ctl->capabilities)
-        return ask_file(ctl->capabilities, policy, why, err);
+        return ask_file(ctl->capabilities, policy, one, why, err);
     if (ctl->topology) {
+        *one = vp_policy_for_host(policy, 0, VP_VENDOR_UNKNOWN);
         note_once("no host was asked what CPUs it can run (--capabilities FILE)", "");
         return 0;
     }
-    if (ask_libvirt(engine, domain, doc, policy, why, &ignored) != 0) {
+    if (ask_libvirt(engine, domain, doc, policy, one, why, &ignored) != 0) {
         note_once("not known what CPUs this host can run", ignored.text);
         why[0] = '\0';
+        *one = *policy;
     }
     return 0;
 }

@@ -12,9 +12,11 @@ struct vp_policy;
 
 /* Whether the host in question can run the policy's CPU: by --capabilities, by
  * this host's libvirt, or, with --topology alone or without an answer of
- * libvirt, not asked (one note on stderr). why: "" or the reason. */
+ * libvirt, not asked (one note on stderr). why: "" or the reason. *one: the
+ * policy as it is for that host, with the first of cpu-models that it can run
+ * (not asked: the first). */
 int vp_ctl_capable(const struct vp_ctl *ctl, struct vp_engine *engine,
                    const struct vp_domain *domain, xmlDoc *doc, const struct vp_policy *policy,
-                   char why[512], struct vp_error *err);
+                   struct vp_policy *one, char why[512], struct vp_error *err);
 
 #endif

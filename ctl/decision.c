@@ -10,6 +10,8 @@
 #include "decide/cleanup.h"
 #include "decide/domxml.h"
 #include "decide/error.h"
+#include "decide/vcpus.h"
+#include "host/domcaps.h"
 #include "host/engine.h"
 
 void vp_decision_clear(struct vp_decision *decision)
@@ -44,7 +46,9 @@ static void refuse(struct vp_decision *decision, const char *why)
 static bool cpu_changes(const struct vp_changes *changes)
 {
     for (size_t i = 0; i < changes->count; i++)
-        if (changes->item[i].facet == VP_FACET_CPU && !changes->item[i].impossible)
+        if ((changes->item[i].facet == VP_FACET_CPU ||
+             changes->item[i].facet == VP_FACET_FEATURES) &&
+            !changes->item[i].impossible)
             return true;
     return false;
 }
@@ -58,10 +62,14 @@ static int decide_cpu(const struct vp_ctl *ctl, struct vp_engine *engine, enum v
 
     if (vp_guest_cpu_check(decision->domain, policy, op, &decision->changes) != 0)
         return vp_fail(err, VP_HOST, "out of memory");
-    if (op == VP_OP_DEFINE && cpu_changes(&decision->changes) &&
-        vp_ctl_capable(ctl, engine, decision->domain, decision->doc, policy, decision->host_cannot,
-                       err) != 0)
-        return -1;
+    decision->one = *policy;
+    if (op == VP_OP_DEFINE && (cpu_changes(&decision->changes) || vp_policy_asks_host(policy))) {
+        if (vp_ctl_capable(ctl, engine, decision->domain, decision->doc, policy, &decision->one,
+                           decision->host_cannot, err) != 0)
+            return -1;
+        if (vp_guest_cpu_check(decision->domain, &decision->one, op, &decision->changes) != 0)
+            return vp_fail(err, VP_HOST, "out of memory");
+    }
     if (policy->mode != VP_MODE_ENFORCE || verdict != VP_VERDICT_REFUSE)
         return 0;
     if (decision->host_cannot[0])
@@ -118,6 +126,8 @@ int vp_decide(const struct vp_ctl *ctl, struct vp_engine *engine, char *xml, siz
         return 0;
     if (decide_cpu(ctl, engine, op, decision, err) != 0)
         return -1;
+    if (op == VP_OP_DEFINE)
+        vp_vcpus_foresee(decision->domain, decision->choice.policy);
     return decide_place(engine, decision, err);
 }
 
@@ -143,7 +153,7 @@ static int apply_definition(struct vp_decision *decision, xmlNode *root, bool *c
     int result = 0;
 
     if (!decision->host_cannot[0]) {
-        if (vp_rewrite_guest_cpu(root, policy, &decision->changes, err) != 0)
+        if (vp_rewrite_guest_cpu(root, &decision->one, &decision->changes, err) != 0)
             return -1;
         for (size_t i = 0; i < decision->changes.count; i++)
             *changed |= !decision->changes.item[i].impossible;

@@ -22,6 +22,7 @@ struct vp_decision {
     xmlDoc *doc;
     struct vp_domain *domain;
     struct vp_choice choice;     /* policy NULL: none */
+    struct vp_policy one;        /* that policy as it is for this host, shallow */
     struct vp_changes changes;   /* in what its guest CPU misses the policy */
     char host_cannot[512];       /* this host cannot run that CPU; "" */
     struct vp_plan *plan;        /* NULL under mode off, without a policy, or refused */

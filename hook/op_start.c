@@ -7,6 +7,7 @@
 #include "decide/cleanup.h"
 #include "decide/rewrite.h"
 #include "hook/worker.h"
+#include "host/domcaps.h"
 #include "host/journal.h"
 #include "host/threads.h"
 
@@ -55,10 +56,13 @@ static bool may_refuse_cpu(struct vp_hook *hook)
 static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
 {
     struct vp_changes changes = {0};
+    struct vp_policy one;
     char text[768];
     int result = 0;
 
-    if (vp_guest_cpu_check(hook->domain, hook->choice.policy, VP_OP_DEFINE, &changes) < 0)
+    vp_domcaps_known(&hook->engine, hook->domain, xmlDocGetRootElement(hook->doc),
+                     hook->choice.policy, &one);
+    if (vp_guest_cpu_check(hook->domain, &one, VP_OP_DEFINE, &changes) < 0)
         return vp_fail(err, VP_HOST, "out of memory");
     if (changes.count > 0) {
         bool rewritten = !all_impossible(&changes) && hook->choice.policy->mode == VP_MODE_ENFORCE;

@@ -69,23 +69,28 @@ static char *emulator_of(xmlNode *root)
     return emulator ? vp_xml_text(emulator) : NULL;
 }
 
-/* 1: libvirt would start it; 0: reported; -1. */
+/* 1: libvirt would start it, work->one is what to write; 0: reported; -1. */
 static int check_host(struct vp_work *work, const struct vp_domain *domain, xmlNode *root,
                       struct vp_error *err)
 {
     VP_AUTO(free) char *emulator = emulator_of(root);
-    bool cpu = false;
+    bool cpu = vp_policy_asks_host(work->choice.policy);
     char why[512];
     int usable;
 
+    work->one = *work->choice.policy;
+    if (vp_guest_cpu_check(domain, &work->one, VP_OP_DEFINE, work->changes) != 0)
+        return vp_fail(err, VP_HOST, "out of memory");
     for (size_t i = 0; i < work->changes->count; i++)
-        cpu |= work->changes->item[i].facet == VP_FACET_CPU && !work->changes->item[i].impossible;
+        cpu |= (work->changes->item[i].facet == VP_FACET_CPU ||
+                work->changes->item[i].facet == VP_FACET_FEATURES) &&
+               !work->changes->item[i].impossible;
     if (!cpu)
         return 1;
     usable = vp_domcaps_usable(work->engine, virDomainGetConnect(work->domain), domain, emulator,
-                               work->choice.policy, why, err);
+                               work->choice.policy, &work->one, why, err);
     if (usable == 0)
-        vp_work_report(work, VP_ERROR, why, "cpu-mode and cpu-models of the policy");
+        vp_work_report(work, VP_ERROR, why, "cpu-mode, cpu-models, cpu-features and nested of the policy");
     return usable;
 }
 
@@ -168,23 +173,25 @@ static int alter_pins(struct vp_work *work, xmlNode *root, const struct vp_domai
 static int alter(struct vp_work *work, xmlNode *root, const struct vp_domain *domain, bool *changed,
                  struct vp_error *err)
 {
+    VP_AUTO(vp_domain) struct vp_domain *after = NULL;
     bool pins = false;
     int usable;
 
     *changed = false;
-    if (vp_rewrite_guest_cpu(root, work->choice.policy, work->changes, err) != 0)
-        return -1;
-    report_impossible(work);
     usable = check_host(work, domain, root, err);
     if (usable < 0)
         return -1;
     if (usable == 0) {
+        report_impossible(work);
         work->impossible = true;
         return 0;
     }
+    if (vp_rewrite_guest_cpu(root, &work->one, work->changes, err) != 0)
+        return -1;
+    report_impossible(work);
     for (size_t i = 0; i < work->changes->count; i++)
         *changed |= !work->changes->item[i].impossible;
-    if (alter_pins(work, root, domain, &pins, err) != 0)
+    if (vp_domain_read(root, &after, err) != 0 || alter_pins(work, root, after, &pins, err) != 0)
         return -1;
     *changed |= pins;
     return 0;
@@ -197,7 +204,7 @@ static void report_dropped(struct vp_work *work, const struct vp_domain *now)
     struct vp_changes left = {0};
     char text[1024];
 
-    if (vp_guest_cpu_check(now, work->choice.policy, VP_OP_DEFINE, &left) == 0)
+    if (vp_guest_cpu_check(now, &work->one, VP_OP_DEFINE, &left) == 0)
         for (size_t i = 0; i < left.count; i++) {
             if (left.item[i].impossible)
                 continue;
@@ -237,8 +244,9 @@ static bool calls_suffice(const struct vp_work *work, xmlNode *root, const struc
 {
     const xmlNode *memory = vp_xml_child(vp_xml_child(root, "numatune"), "memory");
 
-    if (work->keep[VP_FACET_CPU] || work->keep[VP_FACET_TOPOLOGY] || !work->keep[VP_FACET_PINS])
-        return false;
+    for (int i = 0; i < VP_FACETS; i++)
+        if (work->keep[i] != (i == VP_FACET_PINS))
+            return false;
     if (before->has_vcpu_cpuset || before->placement_auto || vp_xml_attr(memory, "placement"))
         return false;
     for (size_t i = 0; i < before->pins.count; i++)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "decide/policytext.h"
+#include "decide/vcpus.h"
 #include "host/definition_kept.h"
 
 /* Facets and policies as hashes: enough to tell whether they are the same. */
@@ -50,6 +51,46 @@ static void put_pins(struct vp_text *text, const struct vp_domain *domain)
     }
 }
 
+static void put_details(struct vp_text *text, const struct vp_guest_cpu *cpu)
+{
+    put(text, cpu->cache);
+    put(text, cpu->cache_level);
+    put(text, cpu->addr_mode);
+    put(text, cpu->addr_bits);
+    put(text, cpu->pmu);
+    put(text, cpu->hint_dedicated);
+    for (size_t i = 0; i < cpu->feature_count; i++) {
+        put(text, cpu->feature[i].name);
+        put(text, cpu->feature[i].policy);
+    }
+}
+
+static void put_wants(struct vp_text *text, const struct vp_cpu_wants *cpu)
+{
+    put_number(text, cpu->match);
+    put_number(text, cpu->fallback_allowed);
+    put_number(text, cpu->check);
+    put_number(text, cpu->migratable);
+    put_number(text, cpu->nested);
+    put_number(text, cpu->cache);
+    put_number(text, cpu->maxphysaddr.mode);
+    put_number(text, cpu->maxphysaddr.bits);
+    put_number(text, cpu->pmu);
+    put_number(text, cpu->hint_dedicated);
+    for (size_t i = 0; i < cpu->features.count; i++)
+        put(text, cpu->features.item[i]);
+}
+
+static void put_vcpus(struct vp_text *text, const struct vp_domain *domain)
+{
+    struct vp_vcpus vcpus;
+
+    vp_vcpus_of(domain, &vcpus);
+    put_number(text, vcpus.maximum);
+    put_cpus(text, &vcpus.online);
+    put_cpus(text, &vcpus.hotpluggable);
+}
+
 /* Without memory: a hash that equals no other. */
 static void finish(struct vp_text *text, char print[VP_HASH_TEXT])
 {
@@ -72,6 +113,11 @@ void vp_facet_print(const struct vp_domain *domain, enum vp_facet facet, char pr
         put(&text, cpu->match);
         put(&text, cpu->model);
         put(&text, cpu->fallback);
+        put(&text, cpu->check);
+        put(&text, cpu->migratable);
+        break;
+    case VP_FACET_FEATURES:
+        put_details(&text, cpu);
         break;
     case VP_FACET_TOPOLOGY:
         if (cpu->has_topology)
@@ -80,8 +126,30 @@ void vp_facet_print(const struct vp_domain *domain, enum vp_facet facet, char pr
     case VP_FACET_PINS:
         put_pins(&text, domain);
         break;
+    case VP_FACET_VCPUS:
+        put_vcpus(&text, domain);
+        break;
+    case VP_FACET_AGENT:
+        put_number(&text, domain->has_agent);
+        break;
     }
     finish(&text, print);
+}
+
+static void put_wanted_vcpus(struct vp_text *text, const struct vp_policy *policy)
+{
+    put_number(text, policy->max_sockets);
+    put_number(text, policy->max_cores);
+    put_number(text, policy->max_threads);
+    put_number(text, policy->preferred_sockets);
+    put_number(text, policy->preferred_cores);
+    put_number(text, policy->preferred_threads);
+    put_number(text, policy->vcpus);
+    put_number(text, policy->vcpus_current);
+    put_number(text, policy->vcpus_hotplug);
+    put_number(text, policy->guest_agent);
+    /* the threads of topology = auto follow it */
+    put_number(text, policy->thread_policy);
 }
 
 void vp_policy_print_of(const struct vp_policy *policy, char print[VP_HASH_TEXT])
@@ -92,7 +160,9 @@ void vp_policy_print_of(const struct vp_policy *policy, char print[VP_HASH_TEXT]
     put(&text, vp_cpu_mode_word(policy->cpu_mode));
     for (size_t i = 0; i < policy->cpu_models.count; i++)
         put(&text, policy->cpu_models.item[i]);
+    put_wants(&text, &policy->cpu);
     put_topology(&text, &policy->topology);
+    put_wanted_vcpus(&text, policy);
     put(&text, vp_placement_word(policy->placement));
     for (size_t i = 0; i < policy->vcpupin_count; i++) {
         put_cpus(&text, &policy->vcpupin[i].vcpus);

@@ -24,6 +24,7 @@ struct vp_work {
     bool contested;
     bool audit;
     struct vp_choice choice; /* points into the engine's set */
+    struct vp_policy one;    /* its policy as it is for this host, shallow */
     struct vp_changes *changes;
     struct vp_findings *findings;
     struct vp_kept kept[VP_FACETS]; /* of this attempt: to be saved with what was read back */

@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "host/domcaps.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <libvirt/libvirt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "decide/cleanup.h"
 #include "decide/domain.h"
 #include "decide/domxml.h"
 #include "decide/error.h"
-#include "decide/policytext.h"
-#include "host/definition.h"
-#include "host/engine.h"
-#include "host/virt.h"
+#include "decide/policy.h"
+#include "decide/policykeys.h"
 
 struct vp_domcaps {
     xmlDoc *doc;
@@ -93,29 +86,146 @@ static void add_usable(const xmlNode *custom, char why[512])
     }
 }
 
-static bool model_allowed(const xmlNode *custom, const char *wanted, char why[512])
+/* ---- names that are nearly right ---- */
+
+struct nearest {
+    const char *word;
+    unsigned best;
+    char *buf;
+    size_t size, used;
+    char last[48]; /* host-model's model stands among custom's, too */
+};
+
+static void consider(struct nearest *nearest, const char *name)
+{
+    unsigned far = vp_word_distance(nearest->word, name);
+
+    if (far > nearest->best || strlen(name) > 40 || strcmp(nearest->last, name) == 0)
+        return;
+    snprintf(nearest->last, sizeof(nearest->last), "%s", name);
+    if (far < nearest->best)
+        nearest->used = 0;
+    nearest->best = far;
+    if (nearest->used + strlen(name) + 3 < nearest->size)
+        nearest->used +=
+            (size_t)snprintf(nearest->buf + nearest->used, nearest->size - nearest->used, "%s%s",
+                             nearest->used > 0 ? ", " : "", name);
+}
+
+/* The models (by their text) or features (by name=) of all modes. */
+static void find_nearest(const struct vp_domcaps *caps, const char *element,
+                         struct nearest *nearest)
+{
+    const xmlNode *mode = caps->cpu ? vp_xml_child(caps->cpu, "mode") : NULL;
+
+    for (; mode; mode = vp_xml_again(mode)) {
+        for (const xmlNode *node = vp_xml_child(mode, element); node; node = vp_xml_again(node)) {
+            VP_AUTO(free) char *text = vp_xml_text(node);
+            const char *name = vp_xml_attr(node, "name");
+
+            if (name || text)
+                consider(nearest, name ? name : text);
+        }
+    }
+}
+
+bool vp_domcaps_names_feature(const struct vp_domcaps *caps, const char *name)
+{
+    const xmlNode *mode = caps->cpu ? vp_xml_child(caps->cpu, "mode") : NULL;
+
+    for (; mode; mode = vp_xml_again(mode))
+        for (const xmlNode *node = vp_xml_child(mode, "feature"); node; node = vp_xml_again(node)) {
+            const char *has = vp_xml_attr(node, "name");
+
+            if (has && strcmp(has, name) == 0)
+                return true;
+        }
+    return false;
+}
+
+void vp_domcaps_no_feature(const struct vp_domcaps *caps, const xmlNode *more, const char *name,
+                           char why[512])
+{
+    char near[200] = "";
+    struct nearest nearest = {name, (unsigned)strlen(name) / 3 + 1, near, sizeof(near), 0, ""};
+
+    find_nearest(caps, "feature", &nearest);
+    for (const xmlNode *node = vp_xml_child(more, "feature"); node; node = vp_xml_again(node)) {
+        const char *has = vp_xml_attr(node, "name");
+
+        if (has && !vp_domcaps_names_feature(caps, has))
+            consider(&nearest, has);
+    }
+    snprintf(why, 512, "libvirt here knows no CPU feature %s%s%s", name,
+             near[0] != '\0' ? ", nearest: " : "", near);
+}
+
+/* ---- which model ---- */
+
+enum standing { UNKNOWN, UNUSABLE, USABLE };
+
+static enum standing standing_of(const xmlNode *custom, const char *wanted)
 {
     for (const xmlNode *model = vp_xml_child(custom, "model"); model; model = vp_xml_again(model)) {
         VP_AUTO(free) char *name = vp_xml_text(model);
 
-        if (!name || strcmp(name, wanted) != 0)
-            continue;
-        if (!says_no(model, "usable"))
-            return true;
-        snprintf(why, 512, "this host cannot run CPU model %s", wanted);
-        add_usable(custom, why);
-        return false;
+        if (name && strcmp(name, wanted) == 0)
+            return says_no(model, "usable") ? UNUSABLE : USABLE;
     }
-    snprintf(why, 512, "libvirt here knows no CPU model %s", wanted);
-    add_usable(custom, why);
-    return false;
+    return UNKNOWN;
 }
 
-bool vp_domcaps_allows(const struct vp_domcaps *caps, const struct vp_policy *policy, char why[512])
+static void say_none(const struct vp_domcaps *caps, const xmlNode *custom,
+                     const struct vp_strings *models, char why[512])
+{
+    size_t used = 0;
+
+    if (models->count > 1)
+        used = (size_t)snprintf(why, 512, "this host can run none of the policy's CPU models: ");
+    for (size_t i = 0; i < models->count && used < 300; i++) {
+        const char *name = models->item[i];
+        char near[100] = "";
+        struct nearest nearest = {name, (unsigned)strlen(name) / 3 + 1, near, sizeof(near), 0, ""};
+
+        if (standing_of(custom, name) == UNUSABLE) {
+            used += (size_t)snprintf(why + used, 512 - used,
+                                     models->count > 1 ? "%s%.60s"
+                                                       : "%sthis host cannot run CPU model %.60s",
+                                     i > 0 ? ", " : "", name);
+            continue;
+        }
+        find_nearest(caps, "model", &nearest);
+        used +=
+            (size_t)snprintf(why + used, 512 - used,
+                             models->count > 1 ? "%s%.60s (libvirt here knows no such model%s%s)"
+                                               : "%slibvirt here knows no CPU model %.60s%s%s",
+                             i > 0 ? ", " : "", name, near[0] != '\0' ? ", nearest: " : "", near);
+    }
+    add_usable(custom, why);
+}
+
+enum vp_cpu_vendor vp_domcaps_vendor(const struct vp_domcaps *caps)
+{
+    const xmlNode *mode = find_mode(caps, "host-model");
+    const xmlNode *vendor = mode ? vp_xml_child(mode, "vendor") : NULL;
+    VP_AUTO(free) char *text = vendor ? vp_xml_text(vendor) : NULL;
+
+    if (!text)
+        return VP_VENDOR_UNKNOWN;
+    if (strcmp(text, "Intel") == 0)
+        return VP_VENDOR_INTEL;
+    return strcmp(text, "AMD") == 0 || strcmp(text, "Hygon") == 0 ? VP_VENDOR_AMD
+                                                                  : VP_VENDOR_UNKNOWN;
+}
+
+bool vp_domcaps_choose(const struct vp_domcaps *caps, const struct vp_policy *policy,
+                       struct vp_policy *one, char why[512])
 {
     const char *word = vp_cpu_mode_word(policy->cpu_mode);
+    enum vp_cpu_vendor vendor = vp_domcaps_vendor(caps);
     const xmlNode *mode;
 
+    *one = vp_policy_for_host(policy, -1, vendor);
     if (policy->cpu_mode == VP_CPU_KEEP)
         return true;
     mode = find_mode(caps, word);
@@ -125,84 +235,26 @@ bool vp_domcaps_allows(const struct vp_domcaps *caps, const struct vp_policy *po
     }
     if (!mode || policy->cpu_mode != VP_CPU_CUSTOM || policy->cpu_models.count == 0)
         return true;
-    return model_allowed(mode, policy->cpu_models.item[0], why);
+    for (size_t i = 0; i < policy->cpu_models.count; i++)
+        if (standing_of(mode, policy->cpu_models.item[i]) == USABLE) {
+            *one = vp_policy_for_host(policy, (int)i, vendor);
+            return true;
+        }
+    say_none(caps, mode, &policy->cpu_models, why);
+    return false;
 }
 
-/* ---- this host's, asked of libvirt and kept for those who may not ask ---- */
-
-static int cache_path(const struct vp_engine *engine, const struct vp_domain *domain,
-                      const char *emulator, char *path, size_t size, struct vp_error *err)
+bool vp_domcaps_allows(const struct vp_domcaps *caps, const struct vp_policy *policy, char why[512])
 {
-    char key[1024], hash[72], dir[512];
+    struct vp_policy one;
 
-    snprintf(dir, sizeof(dir), "%s/domcaps", engine->set->host.run_dir);
-    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-        return vp_fail_errno(err, VP_HOST, errno, "cannot make %s", dir);
-    snprintf(key, sizeof(key), "%s\n%s\n%s\n%s", emulator ? emulator : "",
-             domain->arch ? domain->arch : "", domain->machine ? domain->machine : "",
-             domain->type ? domain->type : "");
-    vp_text_hash(key, strlen(key), hash);
-    snprintf(path, size, "%s/%.16s.xml", dir, hash + strlen("sha256:"));
-    return 0;
+    return vp_domcaps_choose(caps, policy, &one, why);
 }
 
-/* A failure costs nobody anything but the cache. */
-static void write_cache(const char *path, const char *text)
+char *vp_domcaps_model(const struct vp_domcaps *caps)
 {
-    char fresh[600];
-    size_t length = strlen(text);
-    int fd;
+    const xmlNode *mode = find_mode(caps, "host-model");
+    const xmlNode *model = mode ? vp_xml_child(mode, "model") : NULL;
 
-    snprintf(fresh, sizeof(fresh), "%s.%d", path, (int)gettid());
-    fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return;
-    if (write(fd, text, length) != (ssize_t)length || rename(fresh, path) != 0)
-        unlink(fresh);
-    close(fd);
-}
-
-static char *read_cache(const char *path)
-{
-    VP_AUTO(free) char *text = NULL;
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-    if (fd < 0)
-        return NULL;
-    if (fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < VP_XML_MAX)
-        text = calloc(1, (size_t)st.st_size + 1);
-    if (text && read(fd, text, (size_t)st.st_size) != st.st_size) {
-        free(text);
-        text = NULL;
-    }
-    close(fd);
-    return VP_STEAL(text);
-}
-
-int vp_domcaps_usable(struct vp_engine *engine, virConnectPtr connection,
-                      const struct vp_domain *domain, const char *emulator,
-                      const struct vp_policy *policy, char why[512], struct vp_error *err)
-{
-    VP_AUTO(vp_domcaps) struct vp_domcaps *caps = NULL;
-    VP_AUTO(free) char *text = NULL;
-    char path[600] = "";
-
-    if (policy->cpu_mode == VP_CPU_KEEP)
-        return 1;
-    text = virConnectGetDomainCapabilities(connection, emulator, domain->arch, domain->machine,
-                                           domain->type, 0);
-    if (!text)
-        vp_virt_fail(err, "what CPUs this host can run (%s, %s, %s)",
-                     domain->type ? domain->type : "?", domain->arch ? domain->arch : "?",
-                     domain->machine ? domain->machine : "?");
-    if (cache_path(engine, domain, emulator, path, sizeof(path), NULL) == 0) {
-        if (text)
-            write_cache(path, text);
-        else
-            text = read_cache(path);
-    }
-    if (!text || vp_domcaps_parse(text, strlen(text), &caps, err) != 0)
-        return -1;
-    return vp_domcaps_allows(caps, policy, why);
+    return model ? vp_xml_text(model) : NULL;
 }
