@@ -14,7 +14,14 @@
  * belongs to a facet is written down here again on purpose: the code under
  * test is not asked. */
 
-enum { CHECK_CPU = 1, CHECK_TOPOLOGY = 2, CHECK_PINS = 4 };
+enum {
+    CHECK_CPU = 1,
+    CHECK_TOPOLOGY = 2,
+    CHECK_PINS = 4,
+    CHECK_DETAILS = 256,
+    CHECK_VCPUS = 8,
+    CHECK_AGENT = 16
+};
 
 static inline bool check_named(const xmlNode *node, const char *name)
 {
@@ -28,7 +35,39 @@ static inline bool check_blank(const xmlNode *node)
            node->content[strspn((const char *)node->content, " \t\r\n")] == '\0';
 }
 
-static inline bool check_of_facet(const xmlNode *node, int facets)
+/* A <kvm> in which nothing but the hint stands. Where there is more, the hint
+ * is taken out and the rest stays. */
+static inline bool check_hint_only(xmlNode *kvm)
+{
+    xmlNode *next;
+
+    if (!check_named(kvm, "kvm"))
+        return false;
+    for (xmlNode *child = kvm->children; child; child = next) {
+        next = child->next;
+        if (!check_blank(child) && !check_named(child, "hint-dedicated"))
+            continue;
+        xmlUnlinkNode(child);
+        xmlFreeNode(child);
+    }
+    return !kvm->children && !kvm->properties;
+}
+
+static inline bool check_is_agent(const xmlNode *channel)
+{
+    for (xmlNode *target = channel->children; target; target = target->next) {
+        xmlChar *name =
+            check_named(target, "target") ? xmlGetNoNsProp(target, (const xmlChar *)"name") : NULL;
+        bool is = name && strcmp((const char *)name, "org.qemu.guest_agent.0") == 0;
+
+        xmlFree(name);
+        if (is)
+            return true;
+    }
+    return false;
+}
+
+static inline bool check_of_facet(xmlNode *node, int facets)
 {
     const xmlNode *parent = node->parent;
     xmlChar *placement;
@@ -37,7 +76,18 @@ static inline bool check_of_facet(const xmlNode *node, int facets)
     if ((facets & CHECK_CPU) && check_named(parent, "cpu") &&
         (check_named(node, "model") || check_named(node, "vendor")))
         return true;
+    if ((facets & CHECK_DETAILS) && check_named(parent, "cpu") &&
+        (check_named(node, "feature") || check_named(node, "cache") ||
+         check_named(node, "maxphysaddr")))
+        return true;
+    if ((facets & CHECK_DETAILS) && check_named(parent, "features") &&
+        (check_named(node, "pmu") || check_hint_only(node)))
+        return true;
     if ((facets & CHECK_TOPOLOGY) && check_named(parent, "cpu") && check_named(node, "topology"))
+        return true;
+    if ((facets & CHECK_VCPUS) && check_named(node, "vcpus"))
+        return true;
+    if ((facets & CHECK_AGENT) && check_named(node, "channel") && check_is_agent(node))
         return true;
     if (!(facets & CHECK_PINS))
         return false;
@@ -96,6 +146,8 @@ static inline void check_prune_attributes(xmlNode *node, int facets)
 
     for (size_t i = 0; i < 4 && (facets & CHECK_CPU) && check_named(node, "cpu"); i++)
         xmlUnsetProp(node, (const xmlChar *)of_cpu[i]);
+    if ((facets & CHECK_VCPUS) && check_named(node, "vcpu"))
+        xmlUnsetProp(node, (const xmlChar *)"current");
     for (size_t i = 0; i < 2 && (facets & CHECK_PINS) && check_named(node, "vcpu"); i++)
         xmlUnsetProp(node, (const xmlChar *)of_vcpu[i]);
 }
@@ -112,9 +164,22 @@ static inline void check_prune_domain(xmlNode *root, int facets)
             xmlFreeNode(part);
             continue;
         }
+        if (check_of_facet(part, facets)) {
+            xmlUnlinkNode(part);
+            xmlFreeNode(part);
+            continue;
+        }
         check_prune_attributes(part, facets);
+        if ((facets & CHECK_VCPUS) && check_named(part, "vcpu")) {
+            xmlNodeSetContent(part, NULL);
+            check_prune(part, facets);
+            continue;
+        }
+        if ((facets & CHECK_AGENT) && check_named(part, "devices"))
+            check_prune(part, facets);
         if (check_named(part, "cpu") || check_named(part, "cputune") ||
-            check_named(part, "metadata") || check_named(part, "numatune"))
+            check_named(part, "metadata") || check_named(part, "numatune") ||
+            ((facets & CHECK_DETAILS) && check_named(part, "features")))
             check_prune(part, facets);
     }
 }

@@ -446,8 +446,8 @@ static const struct {
      VP_OP_DEFINE,
      VP_CPU_KEEP,
      NULL,
-     {4294967295, 4294967295, 4294967295, 1, 1},
-     "topology: none -> sockets=4294967295 x dies=4294967295 x clusters=4294967295 x cores=1 "
+     {4294967294, 4294967295, 4294967295, 1, 1},
+     "topology: none -> sockets=4294967294 x dies=4294967295 x clusters=4294967295 x cores=1 "
      "x threads=1 makes 18446744073709551615, the guest has 4 vCPUs (impossible)\n"},
     {"<cpu mode='host-passthrough'><cache mode='passthrough'/></cpu>",
      VP_OP_DEFINE,
@@ -455,7 +455,7 @@ static const struct {
      NULL,
      {0},
      "cpu: host-passthrough -> host-model: the guest has <cache mode='passthrough'>, which only "
-     "host-passthrough takes (impossible)\n"},
+     "host-passthrough and maximum take (impossible)\n"},
 };
 
 START_TEST(checks_guest_cpu)

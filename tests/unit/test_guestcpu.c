@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The guest CPU's keys, from the words of a policy to the XML. Inputs are those
+ * of golden/rewrite, tests/unit/golden/guestcpu/CASE.ok is what comes out.
+ * VIRTPIN_REGENERATE=1 writes the .ok files anew: read the difference before
+ * it is committed. */
+#include <check.h>
+#include <libxml/parser.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "decide/cleanup.h"
+#include "decide/error.h"
+#include "decide/finding.h"
+#include "decide/policydraft.h"
+#include "decide/rewrite.h"
+#include "host/confread.h"
+#include "host/nested.h"
+#include "tests/unit/rewritecheck.h"
+
+#define GOLDEN "tests/unit/golden/"
+#define ALL_OF_CPU (CHECK_CPU | CHECK_DETAILS)
+
+static const struct golden {
+    const char *name, *input, *keys;
+    enum vp_cpu_vendor vendor;
+} golden[] = {
+    {"maximum", "custom", "cpu-mode = maximum\n", 0},
+    {"maximum-kept", "featured", "cpu-mode = maximum\ncpu-migratable = on\n", 0},
+    {"models-first", "plain", "cpu-mode = custom\ncpu-models = EPYC-Rome EPYC Westmere\n", 0},
+    {"models-any", "custom", "cpu-mode = custom\ncpu-models = EPYC-Rome EPYC Westmere\n", 0},
+    {"models-fallback", "custom",
+     "cpu-mode = custom\ncpu-models = Westmere EPYC\ncpu-fallback = allow\n", 0},
+    {"match-minimum", "custom", "cpu-mode = custom\ncpu-models = EPYC\ncpu-match = minimum\n", 0},
+    {"match-strict", "host-model", "cpu-mode = custom\ncpu-models = EPYC\ncpu-match = strict\n", 0},
+    {"check-full", "custom", "cpu-check = full\n", 0},
+    {"check-new-mode", "passthrough", "cpu-mode = host-model\ncpu-check = none\n", 0},
+    {"check-no-cpu", "plain", "cpu-check = full\n", 0},
+    {"migratable-off", "passthrough", "cpu-mode = host-passthrough\ncpu-migratable = off\n", 0},
+    {"migratable-custom", "custom", "cpu-migratable = off\n", 0},
+    {"migratable-new-mode", "host-model", "cpu-mode = maximum\ncpu-migratable = on\n", 0},
+    {"features-added", "custom", "cpu-features = +pcid -vmx ?x2apic !svm =aes\n", 0},
+    {"features-changed", "featured", "cpu-features = -vmx +pcid +sse4.1\n", 0},
+    {"features-met", "featured", "cpu-features = +vmx -pcid\n", 0},
+    {"features-no-cpu", "plain", "cpu-features = +pcid\n", 0},
+    {"features-new-cpu", "plain", "cpu-mode = host-model\ncpu-features = +pcid -x2apic\n", 0},
+    {"features-one-line", "line", "cpu-mode = host-model\ncpu-features = +pcid\n", 0},
+    {"nested-off", "featured", "nested = off\n", 0},
+    {"nested-off-intel", "featured", "nested = off\n", VP_VENDOR_INTEL},
+    {"nested-off-amd", "host-model", "nested = off\n", VP_VENDOR_AMD},
+    {"nested-off-custom", "plain", "cpu-mode = custom\ncpu-models = Westmere\nnested = off\n",
+     VP_VENDOR_INTEL},
+    {"nested-on-intel", "passthrough", "nested = on\n", VP_VENDOR_INTEL},
+    {"nested-on-amd", "featured", "nested = on\n", VP_VENDOR_AMD},
+    {"nested-on-unknown", "passthrough", "nested = on\n", 0},
+    {"nested-arm", "arm", "nested = off\ncpu-cache = disable\nmaxphysaddr = emulate:40\n", 0},
+    {"cache-emulate", "featured", "cpu-cache = emulate\n", 0},
+    {"cache-disable", "custom", "cpu-cache = disable\n", 0},
+    {"cache-passthrough", "passthrough", "cpu-cache = passthrough\n", 0},
+    {"cache-passthrough-custom", "custom", "cpu-cache = passthrough\n", 0},
+    {"cache-with-mode", "cache", "cpu-mode = host-model\ncpu-cache = emulate\n", 0},
+    {"addr-emulate", "featured", "maxphysaddr = emulate:42\n", 0},
+    {"addr-new", "custom", "maxphysaddr = emulate:40\n", 0},
+    {"addr-passthrough", "passthrough", "maxphysaddr = passthrough\n", 0},
+    {"addr-passthrough-custom", "custom", "maxphysaddr = passthrough\n", 0},
+    {"addr-obstacle", "featured", "cpu-mode = host-model\ncpu-cache = disable\n", 0},
+    {"pmu-off", "featured", "pmu = off\n", 0},
+    {"pmu-new", "plain", "pmu = on\n", 0},
+    {"pmu-met", "featured", "pmu = on\n", 0},
+    {"hint-on", "passthrough", "kvm-hint-dedicated = on\n", 0},
+    {"hint-on-custom", "custom", "kvm-hint-dedicated = on\n", 0},
+    {"hint-off", "featured", "kvm-hint-dedicated = off\n", 0},
+    {"hint-off-absent", "custom", "kvm-hint-dedicated = off\n", 0},
+    {"hint-auto-dedicated", "passthrough", "kvm-hint-dedicated = auto\nplacement = dedicated\n", 0},
+    {"hint-auto-shared", "featured", "kvm-hint-dedicated = auto\nplacement = shared\n", 0},
+    {"hint-auto-custom", "custom", "kvm-hint-dedicated = auto\nplacement = dedicated\n", 0},
+    {"hint-obstacle", "featured",
+     "cpu-mode = host-model\ncpu-cache = disable\nmaxphysaddr = emulate:40\n", 0},
+    {"hint-auto-new-mode", "featured",
+     "cpu-mode = host-model\ncpu-cache = disable\nmaxphysaddr = emulate:40\n"
+     "kvm-hint-dedicated = auto\n",
+     0},
+    {"all-of-it", "plain",
+     "cpu-mode = host-passthrough\ncpu-check = none\ncpu-migratable = off\ncpu-features = -pcid\n"
+     "nested = on\ncpu-cache = passthrough\nmaxphysaddr = emulate:45\npmu = off\n"
+     "kvm-hint-dedicated = auto\nplacement = dedicated\n"
+     "topology = sockets=1 cores=2 threads=2\n",
+     VP_VENDOR_AMD},
+    {"all-commented", "comment",
+     "cpu-mode = maximum\ncpu-features = -pcid\nnested = off\npmu = off\n"
+     "kvm-hint-dedicated = on\nplacement = dedicated\n",
+     VP_VENDOR_INTEL},
+};
+
+static char *read_file(const char *path, size_t *length)
+{
+    FILE *file = fopen(path, "r");
+    char *text = calloc(1, 1 << 16);
+
+    ck_assert_ptr_nonnull(text);
+    *length = file ? fread(text, 1, (1 << 16) - 1, file) : 0;
+    if (file)
+        fclose(file);
+    return text;
+}
+
+static struct vp_policy_set *make_set(const char *keys)
+{
+    struct vp_draft *draft = vp_draft_new();
+    struct vp_findings findings = {0};
+    struct vp_policy_set *set = NULL;
+    char text[1024], line[1024] = "";
+
+    snprintf(text, sizeof(text), "[policy p]\nmatch-name = *\nmode = enforce\n%s", keys);
+    vp_conf_read_text(draft, "p.conf", text, strlen(text), &findings);
+    if (vp_draft_finish(draft, "host", &set, &findings) < 0 && findings.count > 0)
+        vp_finding_line(&findings.item[0], line, sizeof(line));
+    ck_assert_msg(set != NULL, "%s: %s", keys, line);
+    vp_draft_free(draft);
+    vp_findings_clear(&findings);
+    return set;
+}
+
+static xmlDoc *parse(const char *text, size_t length)
+{
+    struct vp_error err = {0};
+    xmlDoc *doc = vp_xml_parse(text, length, &err);
+
+    ck_assert_msg(doc != NULL, "%s", err.text);
+    return doc;
+}
+
+static xmlDoc *read_input(const struct golden *test, char **input, size_t *length)
+{
+    char path[200];
+
+    snprintf(path, sizeof(path), GOLDEN "rewrite/%s.xml", test->input);
+    *input = read_file(path, length);
+    ck_assert_msg(*length > 0, "%s cannot be read", path);
+    return parse(*input, *length);
+}
+
+static void say_changes(const struct vp_changes *changes, FILE *out)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        fprintf(out, "# %s: %s -> %s%s\n", vp_facet_word(changes->item[i].facet),
+                changes->item[i].from, changes->item[i].to,
+                changes->item[i].impossible ? " (impossible)" : "");
+}
+
+/* Rewrites; true if anything changed. */
+static bool run_case(const struct golden *test, xmlDoc *doc, FILE *out)
+{
+    VP_AUTO(vp_policy_set) struct vp_policy_set *set = make_set(test->keys);
+    struct vp_policy one = vp_policy_for_host(&set->policy[0], -1, test->vendor);
+    struct vp_changes changes = {0};
+    struct vp_error err = {0};
+    bool changed = false;
+
+    ck_assert_msg(vp_rewrite_guest_cpu(xmlDocGetRootElement(doc), &one, &changes, &err) == 0, "%s",
+                  err.text);
+    for (size_t i = 0; i < changes.count; i++)
+        changed |= !changes.item[i].impossible;
+    if (out)
+        say_changes(&changes, out);
+    vp_changes_clear(&changes);
+    return changed;
+}
+
+static void check_equal(xmlDoc *a, xmlDoc *b, int facets)
+{
+    char *left = check_canonical(a, facets), *right = check_canonical(b, facets);
+
+    ck_assert_ptr_nonnull(left);
+    ck_assert_ptr_nonnull(right);
+    ck_assert_str_eq(left, right);
+    xmlFree(left);
+    xmlFree(right);
+}
+
+START_TEST(matches_golden)
+{
+    const struct golden *test = &golden[_i];
+    VP_AUTO(free) char *input = NULL, *text = NULL, *printed = NULL, *wanted = NULL;
+    VP_AUTO(xmlFreeDoc) xmlDoc *doc = NULL;
+    size_t length, printed_length, size;
+    FILE *out = open_memstream(&text, &size);
+    char path[200];
+    bool changed;
+
+    doc = read_input(test, &input, &length);
+    changed = run_case(test, doc, out);
+    ck_assert_int_eq(vp_xml_print(doc, changed, input, length, &printed, &printed_length, NULL), 0);
+    if (!changed)
+        ck_assert_str_eq(printed, input);
+    fputs(changed ? printed : "# unchanged\n", out);
+    fclose(out);
+    snprintf(path, sizeof(path), GOLDEN "guestcpu/%s.ok", test->name);
+    if (getenv("VIRTPIN_REGENERATE")) {
+        FILE *file = fopen(path, "w");
+
+        ck_assert_ptr_nonnull(file);
+        fputs(text, file);
+        fclose(file);
+    }
+    wanted = read_file(path, &length);
+    ck_assert_msg(strcmp(text, wanted) == 0, "%s:\n%s\nwanted:\n%s", path, text, wanted);
+}
+END_TEST
+
+/* Equal outside the facets, idempotent, and revert gives back what was there. */
+START_TEST(keeps_its_promises)
+{
+    static const enum vp_facet facets[] = {VP_FACET_TOPOLOGY, VP_FACET_FEATURES, VP_FACET_CPU};
+    const struct golden *test = &golden[_i];
+    VP_AUTO(free) char *input = NULL, *again = NULL;
+    VP_AUTO(xmlFreeDoc) xmlDoc *before = NULL;
+    VP_AUTO(xmlFreeDoc) xmlDoc *doc = NULL;
+    VP_AUTO(xmlFreeDoc) xmlDoc *once = NULL;
+    bool changed, reverted;
+    size_t length;
+
+    before = read_input(test, &input, &length);
+    doc = read_input(test, &again, &length);
+    changed = run_case(test, doc, NULL);
+    check_equal(before, doc, changed ? ALL_OF_CPU | CHECK_TOPOLOGY : 0);
+    once = xmlCopyDoc(doc, 1);
+    ck_assert(!run_case(test, doc, NULL));
+    check_equal(once, doc, 0);
+    ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(doc), xmlDocGetRootElement(before),
+                                       facets, 3, &reverted, NULL),
+                     0);
+    ck_assert_int_eq(reverted, changed);
+    check_equal(before, doc, 0);
+}
+END_TEST
+
+/* ---- what libvirt makes of a definition still meets the policy ---- */
+
+static const struct {
+    const char *xml, *keys;
+    enum vp_rewrite_op op;
+    const char *changes;
+} checks[] = {
+    /* Running: libvirt has expanded the mode, checked the CPU, decided on the optional. */
+    {"<cpu mode='custom' match='exact' check='full'><model fallback='forbid'>EPYC</model>"
+     "<feature policy='require' name='x2apic'/><feature policy='disable' name='svm'/>"
+     "<feature policy='disable' name='pcid'/></cpu>",
+     "cpu-mode = host-model\ncpu-check = partial\ncpu-features = ?x2apic ?aes !pcid\nnested = "
+     "off\n",
+     VP_OP_MIGRATE, ""},
+    {"<cpu mode='custom' match='exact' check='full'><model fallback='forbid'>Westmere</model>"
+     "<feature policy='require' name='pcid'/></cpu>",
+     "cpu-mode = custom\ncpu-models = EPYC Westmere\ncpu-match = minimum\ncpu-features = =pcid\n",
+     VP_OP_RESTORE, ""},
+    {"<cpu mode='custom' match='exact' check='full'><model fallback='forbid'>Nehalem</model></cpu>",
+     "cpu-mode = custom\ncpu-models = Westmere\ncpu-fallback = allow\n", VP_OP_MIGRATE, ""},
+    {"<cpu mode='custom' match='exact' check='full'><model fallback='forbid'>Nehalem</model></cpu>",
+     "cpu-mode = custom\ncpu-models = Westmere EPYC\n", VP_OP_MIGRATE,
+     "# cpu: custom/Nehalem -> custom/Westmere\n"},
+    {"<cpu mode='host-passthrough' check='none'/>",
+     "cpu-mode = host-passthrough\ncpu-migratable = on\n", VP_OP_MIGRATE, ""},
+    {"<cpu mode='host-passthrough' check='none'/>",
+     "cpu-mode = host-passthrough\ncpu-migratable = off\n", VP_OP_MIGRATE,
+     "# cpu: migratable=none -> migratable=off\n"},
+    {"<cpu mode='custom'><model>EPYC</model><feature policy='require' name='svm'/></cpu>",
+     "nested = off\n", VP_OP_RESTORE,
+     "# features: nested (vmx=none svm=require) -> nested off (vmx=disable svm=disable)\n"},
+    {"<features><pmu/></features><cpu mode='maximum'/>", "cpu-mode = maximum\npmu = on\n",
+     VP_OP_MIGRATE, ""},
+    /* Whoever wrote it knew the vendor. */
+    {"<cpu mode='host-model'><feature policy='disable' name='vmx'/></cpu>", "nested = off\n",
+     VP_OP_DEFINE, ""},
+    {"<cpu mode='host-model'><feature name='vmx'/></cpu>", "nested = on\n", VP_OP_DEFINE, ""},
+};
+
+START_TEST(compares)
+{
+    VP_AUTO(vp_policy_set) struct vp_policy_set *set = make_set(checks[_i].keys);
+    VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
+    VP_AUTO(free) char *text = NULL;
+    struct vp_changes changes = {0};
+    char xml[800];
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    snprintf(xml, sizeof(xml), "<domain><name>a</name><vcpu>4</vcpu>%s</domain>", checks[_i].xml);
+    ck_assert_int_eq(vp_domain_parse(xml, strlen(xml), &domain, NULL), 0);
+    ck_assert_int_eq(vp_guest_cpu_check(domain, &set->policy[0], checks[_i].op, &changes), 0);
+    say_changes(&changes, out);
+    fclose(out);
+    ck_assert_str_eq(text, checks[_i].changes);
+    vp_changes_clear(&changes);
+}
+END_TEST
+
+/* ---- the kernel module's parameter ---- */
+
+START_TEST(asks_the_module)
+{
+    char dir[] = "/tmp/virtpin-nested-XXXXXX", path[100], why[512] = "";
+    static const char *const made[] = {"", "/kvm_intel", "/kvm_intel/parameters"};
+    FILE *file;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    for (int i = 1; i < 3; i++) {
+        snprintf(path, sizeof(path), "%s%s", dir, made[i]);
+        ck_assert_int_eq(mkdir(path, 0755), 0);
+    }
+    ck_assert(vp_nested_allowed(dir, VP_VENDOR_INTEL, why));
+    snprintf(path, sizeof(path), "%s/kvm_intel/parameters/nested", dir);
+    for (int i = 0; i < 4; i++) {
+        file = fopen(path, "w");
+        fprintf(file, "%c\n", "YN10"[i]);
+        fclose(file);
+        ck_assert_int_eq(vp_nested_allowed(dir, VP_VENDOR_INTEL, why), i % 2 == 0);
+    }
+    ck_assert_ptr_nonnull(strstr(why, "options kvm_intel nested=1"));
+    ck_assert(vp_nested_allowed(dir, VP_VENDOR_AMD, why));
+    ck_assert(vp_nested_allowed(dir, VP_VENDOR_UNKNOWN, why));
+    remove(path);
+    for (int i = 2; i >= 0; i--) {
+        snprintf(path, sizeof(path), "%s%s", dir, made[i]);
+        remove(path);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("guestcpu");
+    TCase *tcase = tcase_create("all");
+    SRunner *runner = srunner_create(suite);
+    int cases = sizeof(golden) / sizeof(golden[0]), failed;
+
+    suite_add_tcase(suite, tcase);
+    tcase_add_loop_test(tcase, matches_golden, 0, cases);
+    tcase_add_loop_test(tcase, keeps_its_promises, 0, cases);
+    tcase_add_loop_test(tcase, compares, 0, sizeof(checks) / sizeof(checks[0]));
+    tcase_add_test(tcase, asks_the_module);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
