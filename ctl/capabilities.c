@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ctl/connect.h"
 #include "ctl/ctl.h"
@@ -80,4 +81,33 @@ int vp_ctl_capable(const struct vp_ctl *ctl, struct vp_engine *engine,
         *one = *policy;
     }
     return 0;
+}
+
+static char *host_text(const struct vp_ctl *ctl, struct vp_engine *engine,
+                       const struct vp_domain *domain, xmlDoc *doc)
+{
+    xmlNode *root = xmlDocGetRootElement(doc);
+    xmlNode *node = vp_xml_child(vp_xml_child(root, "devices"), "emulator");
+    VP_AUTO(free) char *emulator = node ? vp_xml_text(node) : NULL;
+    VP_AUTO(virConnectPtr) virConnectPtr connection = NULL;
+    char *text = NULL;
+    size_t length;
+
+    if (ctl->capabilities)
+        return vp_ctl_read(ctl->capabilities, &text, &length, NULL) == 0 ? text : NULL;
+    if (ctl->topology)
+        return NULL;
+    connection = vp_ctl_connect(engine->set->host.uri, NULL);
+    return connection ? vp_domcaps_ask(engine, connection, domain, emulator, NULL) : NULL;
+}
+
+char *vp_ctl_host_model(const struct vp_ctl *ctl, struct vp_engine *engine,
+                        const struct vp_domain *domain, xmlDoc *doc)
+{
+    VP_AUTO(free) char *text = host_text(ctl, engine, domain, doc);
+    VP_AUTO(vp_domcaps) struct vp_domcaps *caps = NULL;
+
+    if (!text || vp_domcaps_parse(text, strlen(text), &caps, NULL) != 0)
+        return NULL;
+    return vp_domcaps_host_model(caps);
 }

@@ -19,4 +19,9 @@ int vp_ctl_capable(const struct vp_ctl *ctl, struct vp_engine *engine,
                    const struct vp_domain *domain, xmlDoc *doc, const struct vp_policy *policy,
                    struct vp_policy *one, char why[512], struct vp_error *err);
 
+/* What libvirt makes of host-model on the host in question; the caller frees;
+ * NULL where it is not known. */
+char *vp_ctl_host_model(const struct vp_ctl *ctl, struct vp_engine *engine,
+                        const struct vp_domain *domain, xmlDoc *doc);
+
 #endif

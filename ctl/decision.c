@@ -20,6 +20,7 @@ void vp_decision_clear(struct vp_decision *decision)
     xmlFreeDoc(decision->doc);
     free(decision->xml);
     vp_changes_clear(&decision->changes);
+    free(decision->host_model);
     vp_plan_free(decision->plan);
     vp_pins_clear(&decision->pins);
     vp_findings_clear(&decision->findings);

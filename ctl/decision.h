@@ -25,6 +25,7 @@ struct vp_decision {
     struct vp_policy one;        /* that policy as it is for this host, shallow */
     struct vp_changes changes;   /* in what its guest CPU misses the policy */
     char host_cannot[512];       /* this host cannot run that CPU; "" */
+    char *host_model;            /* what host-model is there, for explain; owned; or NULL */
     struct vp_plan *plan;        /* NULL under mode off, without a policy, or refused */
     struct vp_pins pins;         /* the plan with the pool filled in */
     struct vp_findings findings; /* of planning */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ctl/connect.h"
+#include "ctl/capabilities.h"
 #include "ctl/ctl.h"
 #include "ctl/decision.h"
 #include "ctl/output.h"
@@ -91,6 +92,8 @@ static void print_json(const struct vp_decision *decision)
     vp_json_string(object, "why", decision->choice.why);
     vp_json_string(object, "mode", policy ? vp_mode_word(policy->mode) : NULL);
     vp_json_add(object, "changes", changes_json(&decision->changes));
+    if (decision->host_model)
+        vp_json_string(object, "host_model", decision->host_model);
     vp_json_add(object, "place", decision->plan ? place_json(decision) : NULL);
     vp_json_bool(object, "refused", decision->refused);
     vp_json_string(object, "refusal", decision->why[0] ? decision->why : NULL);
@@ -169,6 +172,8 @@ static void print_text(const struct vp_decision *decision)
         vp_change_text(&decision->changes.item[i], text, sizeof(text));
         printf("definition: %s\n", text);
     }
+    if (decision->host_model)
+        printf("host-model: %s\n", decision->host_model);
     if (decision->host_cannot[0])
         printf("  %serror%s: %s\n", vp_colour(VP_RED), vp_colour_end(), decision->host_cannot);
     print_place(decision);
@@ -228,6 +233,8 @@ int vp_verb_explain(struct vp_ctl *ctl, struct vp_error *err)
         vp_decide(ctl, &engine, xml, length, VP_OP_DEFINE, &decision, err) != 0)
         return -1;
     refuse_as_it_is(&decision);
+    if (decision.choice.policy && decision.choice.policy->cpu_mode == VP_CPU_HOST_MODEL)
+        decision.host_model = vp_ctl_host_model(ctl, &engine, decision.domain, decision.doc);
     if (ctl->json)
         print_json(&decision);
     else

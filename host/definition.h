@@ -62,11 +62,16 @@ int vp_definition_leave(struct vp_engine *engine, virDomainPtr domain, struct vp
 /* Removes what is kept of a guest: call it when its definition was undefined. */
 void vp_definition_forget(const char *state_dir, const char *uuid);
 
-/* The guest's domain capabilities say that this host can run the CPU of the
- * policy: 1 yes, 0 no (why), -1 unknown (error). *one is the policy as it is
- * for this host: with the first of cpu-models that can run (vp_policy_for_host). emulator: the definition's,
- * NULL libvirt's default. Answers are kept in RUN-DIR/domcaps/ by emulator,
- * arch, machine and virt type, and used where libvirt gives none. */
+/* libvirt's domain capabilities for such a guest; the caller frees; NULL with
+ * *err. emulator: the definition's, NULL libvirt's default. Answers are kept in
+ * RUN-DIR/domcaps/ by emulator, arch, machine and virt type, and used where
+ * libvirt gives none. */
+char *vp_domcaps_ask(struct vp_engine *engine, virConnectPtr connection,
+                     const struct vp_domain *domain, const char *emulator, struct vp_error *err);
+
+/* They say that this host can run the CPU of the policy: 1 yes, 0 no (why), -1
+ * unknown (error). *one is the policy as it is for this host, with the first of
+ * cpu-models that can run (vp_policy_for_host). */
 int vp_domcaps_usable(struct vp_engine *engine, virConnectPtr connection,
                       const struct vp_domain *domain, const char *emulator,
                       const struct vp_policy *policy, struct vp_policy *one, char why[512],

@@ -11,6 +11,7 @@
 #include "decide/error.h"
 #include "decide/policy.h"
 #include "decide/policykeys.h"
+#include "decide/policytext.h"
 
 struct vp_domcaps {
     xmlDoc *doc;
@@ -257,4 +258,35 @@ char *vp_domcaps_model(const struct vp_domcaps *caps)
     const xmlNode *model = mode ? vp_xml_child(mode, "model") : NULL;
 
     return model ? vp_xml_text(model) : NULL;
+}
+
+char *vp_domcaps_host_model(const struct vp_domcaps *caps)
+{
+    const xmlNode *mode = find_mode(caps, "host-model");
+    const xmlNode *vendor = mode ? vp_xml_child(mode, "vendor") : NULL;
+    VP_AUTO(free) char *model = vp_domcaps_model(caps);
+    VP_AUTO(free) char *maker = vendor ? vp_xml_text(vendor) : NULL;
+    const char *separator = ",";
+    struct vp_text text = {0};
+
+    if (!model)
+        return NULL;
+    vp_text_puts(&text, model);
+    if (maker) {
+        vp_text_puts(&text, " of ");
+        vp_text_puts(&text, maker);
+    }
+    for (const xmlNode *node = vp_xml_child(mode, "feature"); node; node = vp_xml_again(node)) {
+        const char *name = vp_xml_attr(node, "name"), *policy = vp_xml_attr(node, "policy");
+
+        if (!name)
+            continue;
+        vp_text_puts(&text, separator);
+        vp_text_puts(&text, policy && strcmp(policy, "disable") == 0 ? " -" : " +");
+        vp_text_puts(&text, name);
+        separator = "";
+    }
+    if (text.failed)
+        vp_text_free(&text);
+    return text.bytes;
 }

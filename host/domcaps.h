@@ -39,6 +39,10 @@ bool vp_domcaps_choose(const struct vp_domcaps *caps, const struct vp_policy *po
 /* Whose nested virtualisation that host has: the vendor of host-model. */
 enum vp_cpu_vendor vp_domcaps_vendor(const struct vp_domcaps *caps);
 
+/* What host-model is there, as "EPYC-Rome of AMD, +x2apic -svm"; the caller
+ * frees; NULL where the capabilities do not say. */
+char *vp_domcaps_host_model(const struct vp_domcaps *caps);
+
 /* host-model's model; the caller frees; NULL where there is none. */
 char *vp_domcaps_model(const struct vp_domcaps *caps);
 

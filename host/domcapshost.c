@@ -101,6 +101,21 @@ static bool is_kvm(const struct vp_domain *domain)
     return domain->type && strcmp(domain->type, "kvm") == 0;
 }
 
+char *vp_domcaps_ask(struct vp_engine *engine, virConnectPtr connection,
+                     const struct vp_domain *domain, const char *emulator, struct vp_error *err)
+{
+    char *text = virConnectGetDomainCapabilities(connection, emulator, domain->arch,
+                                                 domain->machine, domain->type, 0);
+
+    if (text) {
+        vp_domcaps_keep(engine, domain, emulator, text);
+        return text;
+    }
+    vp_virt_fail(err, "what CPUs this host can run (%s, %s, %s)", domain->type ? domain->type : "?",
+                 domain->arch ? domain->arch : "?", domain->machine ? domain->machine : "?");
+    return vp_domcaps_kept(engine, domain, emulator);
+}
+
 int vp_domcaps_usable(struct vp_engine *engine, virConnectPtr connection,
                       const struct vp_domain *domain, const char *emulator,
                       const struct vp_policy *policy, struct vp_policy *one, char why[512],
@@ -114,16 +129,7 @@ int vp_domcaps_usable(struct vp_engine *engine, virConnectPtr connection,
     if (policy->cpu_mode == VP_CPU_KEEP && policy->cpu.nested == VP_SWITCH_KEEP &&
         policy->cpu.features.count == 0)
         return 1;
-    text = virConnectGetDomainCapabilities(connection, emulator, domain->arch, domain->machine,
-                                           domain->type, 0);
-    if (text)
-        vp_domcaps_keep(engine, domain, emulator, text);
-    else
-        vp_virt_fail(err, "what CPUs this host can run (%s, %s, %s)",
-                     domain->type ? domain->type : "?", domain->arch ? domain->arch : "?",
-                     domain->machine ? domain->machine : "?");
-    if (!text)
-        text = vp_domcaps_kept(engine, domain, emulator);
+    text = vp_domcaps_ask(engine, connection, domain, emulator, err);
     if (!text || vp_domcaps_parse(text, strlen(text), &caps, err) != 0)
         return -1;
     if (!vp_domcaps_choose(caps, policy, one, why) || !features_known(&ask, caps, policy, why))

@@ -159,3 +159,4 @@ plan() {
     rig_exec a virtpin explain --xml /run/list1.xml "$@"
 }
 check "explain by capabilities" assert_match "explain" '*custom/Westmere*' "$(plan --capabilities /run/caps.xml 2>&1)"
+check "explain says what host-model is here" assert_match "explain" '*host-model: * of AMD, +*' "$(rig_exec a virtpin explain model1 2>&1)"
