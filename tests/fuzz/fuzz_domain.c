@@ -27,12 +27,25 @@ static void must(bool holds, const char *what)
 static void make_policy(unsigned turn, unsigned vcpus, struct vp_policy *policy, char **model)
 {
     static const enum vp_cpu_mode modes[] = {VP_CPU_KEEP, VP_CPU_CUSTOM, VP_CPU_HOST_MODEL,
-                                             VP_CPU_HOST_PASSTHROUGH};
+                                             VP_CPU_HOST_PASSTHROUGH, VP_CPU_MAXIMUM};
+    static char *features[] = {(char *)"+pcid", (char *)"-aes", (char *)"?x2apic"};
 
-    *policy = (struct vp_policy){.cpu_mode = modes[turn % 4]};
+    *policy = (struct vp_policy){.cpu_mode = modes[turn % 5]};
     *model = (char *)"EPYC";
     policy->cpu_models.item = model;
     policy->cpu_models.count = 1;
+    if (turn % 7 > 2) {
+        policy->cpu.features = (struct vp_strings){features, turn % 4};
+        policy->cpu.nested = turn % 3;
+        policy->cpu.cache = turn % 4;
+        policy->cpu.maxphysaddr = (struct vp_maxphysaddr){turn % 3, 40};
+        policy->cpu.pmu = turn / 7 % 3;
+        policy->cpu.hint_dedicated = turn / 7 % 4;
+        policy->cpu.check = turn / 7 % 4;
+        policy->cpu.migratable = turn % 3;
+        policy->cpu.vendor = turn % 3;
+        policy->placement = turn % 4;
+    }
     if (turn % 3 == 1)
         policy->topology = (struct vp_guest_topology){vcpus, 1, 1, 1, 1};
     if (turn % 3 == 2)
@@ -65,7 +78,9 @@ static int rewrite(xmlDoc *doc, unsigned turn, unsigned vcpus)
     must(vp_rewrite_guest_cpu(root, &policy, &changes, NULL) == 0, "guest CPU rewritten");
     for (size_t i = 0; i < changes.count; i++)
         if (!changes.item[i].impossible)
-            facets |= changes.item[i].facet == VP_FACET_CPU ? CHECK_CPU : CHECK_TOPOLOGY;
+            facets |= changes.item[i].facet == VP_FACET_CPU        ? CHECK_CPU
+                      : changes.item[i].facet == VP_FACET_FEATURES ? CHECK_DETAILS
+                                                                   : CHECK_TOPOLOGY;
     if (turn % 5 != 0) {
         make_pins(turn, &pins);
         must(vp_rewrite_pins(root, &pins, "fuzz", &changed, NULL) == 0, "pins rewritten");
@@ -100,7 +115,8 @@ static bool has_mixed(const xmlNode *root)
 
 static void try_rewrite(const char *text, size_t size, unsigned turn, unsigned vcpus)
 {
-    static const enum vp_facet all[] = {VP_FACET_CPU, VP_FACET_TOPOLOGY, VP_FACET_PINS};
+    static const enum vp_facet all[] = {VP_FACET_FEATURES, VP_FACET_CPU, VP_FACET_TOPOLOGY,
+                                        VP_FACET_PINS};
     VP_AUTO(xmlFreeDoc) xmlDoc *before = vp_xml_parse(text, size, NULL);
     VP_AUTO(xmlFreeDoc) xmlDoc *doc = vp_xml_parse(text, size, NULL);
     VP_AUTO(xmlFreeDoc) xmlDoc *again = NULL;
@@ -118,7 +134,7 @@ static void try_rewrite(const char *text, size_t size, unsigned turn, unsigned v
     again = vp_xml_parse(out, length, NULL);
     must(again != NULL, "well-formed");
     must(rewrite(again, turn, vcpus) == 0, "idempotent");
-    must(vp_rewrite_revert(xmlDocGetRootElement(again), xmlDocGetRootElement(before), all, 3,
+    must(vp_rewrite_revert(xmlDocGetRootElement(again), xmlDocGetRootElement(before), all, 4,
                            &changed, NULL) == 0,
          "reverted");
     if (!has_mixed(xmlDocGetRootElement(before)))
@@ -141,6 +157,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < size; i++)
         turn = turn * 31 + data[i];
-    try_rewrite(text, size, turn % 60, domain->vcpus);
+    try_rewrite(text, size, turn % 420, domain->vcpus);
     return 0;
 }

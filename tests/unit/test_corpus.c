@@ -43,12 +43,35 @@ static char *read_entry(int index, size_t *length)
 static const struct trial {
     enum vp_cpu_mode mode;
     unsigned cores;
-    bool pins;
+    bool pins, details;
 } trials[] = {
-    {VP_CPU_KEEP, 0, false},       {VP_CPU_HOST_PASSTHROUGH, 0, false},
-    {VP_CPU_HOST_MODEL, 1, false}, {VP_CPU_CUSTOM, 2, false},
-    {VP_CPU_KEEP, 0, true},        {VP_CPU_CUSTOM, 1, true},
+    {VP_CPU_KEEP, 0, false, false},       {VP_CPU_HOST_PASSTHROUGH, 0, false, false},
+    {VP_CPU_HOST_MODEL, 1, false, false}, {VP_CPU_CUSTOM, 2, false, false},
+    {VP_CPU_KEEP, 0, true, false},        {VP_CPU_CUSTOM, 1, true, false},
+    {VP_CPU_KEEP, 0, false, true},        {VP_CPU_MAXIMUM, 0, false, true},
+    {VP_CPU_CUSTOM, 2, true, true},
 };
+
+/* Everything that a policy may say of the CPU beside mode and model. */
+static void make_details(const struct trial *trial, struct vp_policy *policy)
+{
+    static char *features[] = {(char *)"+pcid", (char *)"-x2apic", (char *)"?aes", (char *)"!sse4a",
+                               (char *)"=xsave"};
+
+    policy->placement = VP_PLACE_DEDICATED;
+    policy->cpu = (struct vp_cpu_wants){
+        .match = VP_MATCH_MINIMUM,
+        .check = VP_VERIFY_FULL,
+        .migratable = VP_SWITCH_OFF,
+        .features = {features, sizeof(features) / sizeof(features[0])},
+        .nested = VP_SWITCH_OFF,
+        .cache = trial->mode == VP_CPU_MAXIMUM ? VP_CACHE_PASSTHROUGH : VP_CACHE_EMULATE,
+        .maxphysaddr = {VP_ADDR_EMULATE, 40},
+        .pmu = VP_SWITCH_OFF,
+        .hint_dedicated = VP_SWITCH_AUTO,
+        .vendor = trial->pins ? VP_VENDOR_INTEL : VP_VENDOR_UNKNOWN,
+    };
+}
 
 static void make_policy(const struct trial *trial, const struct vp_domain *domain,
                         struct vp_policy *policy, char **model)
@@ -57,6 +80,8 @@ static void make_policy(const struct trial *trial, const struct vp_domain *domai
     *model = (char *)"Westmere";
     policy->cpu_models.item = model;
     policy->cpu_models.count = 1;
+    if (trial->details)
+        make_details(trial, policy);
     if (trial->cores > 0)
         policy->topology = (struct vp_guest_topology){
             domain->vcpus > trial->cores ? domain->vcpus / trial->cores : 1, 1, 1, trial->cores, 1};
@@ -92,7 +117,9 @@ static int rewrite(xmlDoc *doc, const struct trial *trial, const struct vp_domai
     ck_assert_msg(vp_rewrite_guest_cpu(root, &policy, &changes, &err) == 0, "%s", err.text);
     for (size_t i = 0; i < changes.count; i++)
         if (!changes.item[i].impossible)
-            facets |= changes.item[i].facet == VP_FACET_CPU ? CHECK_CPU : CHECK_TOPOLOGY;
+            facets |= changes.item[i].facet == VP_FACET_CPU        ? CHECK_CPU
+                      : changes.item[i].facet == VP_FACET_FEATURES ? CHECK_DETAILS
+                                                                   : CHECK_TOPOLOGY;
     if (trial->pins) {
         make_pins(domain, &pins);
         ck_assert_msg(vp_rewrite_pins(root, &pins, "corpus", &changed, &err) == 0, "%s", err.text);
@@ -114,7 +141,8 @@ static void check_equal(xmlDoc *a, xmlDoc *b, int facets, const char *name)
 
 static void try(int index, const struct trial *trial, const char *text, size_t length)
 {
-    static const enum vp_facet all[] = {VP_FACET_CPU, VP_FACET_TOPOLOGY, VP_FACET_PINS};
+    static const enum vp_facet all[] = {VP_FACET_FEATURES, VP_FACET_CPU, VP_FACET_TOPOLOGY,
+                                        VP_FACET_PINS};
     const char *name = entry[index]->d_name;
     VP_AUTO(xmlFreeDoc) xmlDoc *before = vp_xml_parse(text, length, NULL);
     VP_AUTO(xmlFreeDoc) xmlDoc *doc = vp_xml_parse(text, length, NULL);
@@ -138,7 +166,7 @@ static void try(int index, const struct trial *trial, const char *text, size_t l
     check_equal(doc, again, 0, name);
     ck_assert_msg(rewrite(again, trial, domain) == 0, "%s: not idempotent", name);
     ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(again), xmlDocGetRootElement(before),
-                                       all, 3, &reverted, NULL),
+                                       all, 4, &reverted, NULL),
                      0);
     ck_assert_int_eq(reverted, facets != 0);
     check_equal(before, again, 0, name);
