@@ -38,13 +38,18 @@ int vp_domain_read_vcpus(const xmlNode *node, struct vp_domain *domain, struct v
 {
     for (const xmlNode *vcpu = vp_xml_child(node, "vcpu"); vcpu; vcpu = vp_xml_again(vcpu)) {
         const char *enabled = vp_xml_attr(vcpu, "enabled");
+        const char *hotpluggable = vp_xml_attr(vcpu, "hotpluggable");
         uint64_t id = UINT64_MAX;
 
         if (vp_xml_attr_number(vcpu, "id", 0, VP_VCPUS_MAX - 1, &id, err) < 0)
             return -1;
-        if (id != UINT64_MAX && enabled && strcmp(enabled, "yes") == 0)
-            vp_cpuset_add(&domain->vcpus_online, (int)id);
+        if (id == UINT64_MAX || !enabled || strcmp(enabled, "yes") != 0)
+            continue;
+        vp_cpuset_add(&domain->vcpus_online, (int)id);
+        if (hotpluggable && strcmp(hotpluggable, "yes") == 0)
+            vp_cpuset_add(&domain->vcpus_hotpluggable, (int)id);
     }
+    domain->has_vcpus = true;
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "decide/error.h"
 #include "decide/finding.h"
 #include "decide/plan_priv.h"
+#include "decide/vcputopology.h"
 
 static void gather_holdings(struct vp_making *m)
 {
@@ -176,7 +177,10 @@ static void make_request(const struct vp_making *m, struct vp_place_request *req
 {
     const struct vp_policy *policy = m->in->policy;
     const struct vp_domain *domain = m->in->domain;
-    bool exact = policy->topology.sockets != 0;
+    struct vp_guest_topology topology;
+    char why[512];
+    bool exact = vp_vcpu_topology(domain, policy, domain->vcpus, &topology, why, sizeof(why)) &&
+                 topology.sockets != 0;
 
     *request = (struct vp_place_request){
         .vcpus = domain->vcpus,
@@ -188,7 +192,7 @@ static void make_request(const struct vp_making *m, struct vp_place_request *req
         .emulator_isolate = policy->emulator.where == VP_WHERE_ISOLATE,
     };
     if (exact)
-        request->guest_threads = policy->topology.threads;
+        request->guest_threads = topology.threads;
     else if (domain->cpu.has_topology)
         request->guest_threads = domain->cpu.topology.threads;
     if (policy->iothreads.where == VP_WHERE_ISOLATE)

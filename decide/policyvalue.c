@@ -392,7 +392,8 @@ static bool parse_topology(const struct vp_key_row *row, void *field, const char
     struct vp_guest_topology topology = {0};
     struct vp_guest_topology *to = field;
 
-    if (strcmp(text, "keep") == 0) {
+    if (strcmp(text, "keep") == 0 || strcmp(text, "auto") == 0) {
+        topology.sockets = *text == 'a' ? VP_TOPOLOGY_AUTO : 0;
         *to = topology;
         return true;
     }
@@ -417,8 +418,8 @@ static void print_topology(const struct vp_key_row *row, const void *field, cons
 
     (void)row;
     (void)raw;
-    if (topology.sockets == 0) {
-        vp_text_puts(out, "keep");
+    if (topology.sockets == 0 || topology.sockets == VP_TOPOLOGY_AUTO) {
+        vp_text_puts(out, topology.sockets == 0 ? "keep" : "auto");
         return;
     }
     for (size_t i = 0; i < PARTS; i++) {
