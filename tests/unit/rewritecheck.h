@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "decide/domain.h"
+#include "decide/rewrite.h"
 
 /* Canonical XML of a domain, whole or without what the facets may change. What
  * belongs to a facet is written down here again on purpose: the code under
@@ -22,6 +23,15 @@ enum {
     CHECK_VCPUS = 8,
     CHECK_AGENT = 16
 };
+
+static inline int check_of(enum vp_facet facet)
+{
+    static const int of[] = {[VP_FACET_CPU] = CHECK_CPU,     [VP_FACET_TOPOLOGY] = CHECK_TOPOLOGY,
+                             [VP_FACET_PINS] = CHECK_PINS,   [VP_FACET_FEATURES] = CHECK_DETAILS,
+                             [VP_FACET_VCPUS] = CHECK_VCPUS, [VP_FACET_AGENT] = CHECK_AGENT};
+
+    return of[facet];
+}
 
 static inline bool check_named(const xmlNode *node, const char *name)
 {
