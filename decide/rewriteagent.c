@@ -73,6 +73,23 @@ int vp_agent_write(xmlNode *root, struct vp_error *err)
     return 0;
 }
 
+/* A <devices> that held nothing else goes if the original has none, and gets
+ * the original's white space back otherwise. */
+static int leave(xmlNode *devices, const xmlNode *original, struct vp_error *err)
+{
+    xmlNode *copy;
+
+    if (!original)
+        vp_tree_remove_empty(devices);
+    if (!original || devices->children || !original->children)
+        return 0;
+    copy = xmlDocCopyNode(original->children, devices->doc, 1);
+    if (!copy)
+        return vp_xml_no_memory(err);
+    xmlAddChild(devices, copy);
+    return 0;
+}
+
 int vp_agent_revert(xmlNode *root, const xmlNode *original, bool *changed, struct vp_error *err)
 {
     const xmlNode *devices = vp_xml_child(original, "devices");
@@ -85,7 +102,5 @@ int vp_agent_revert(xmlNode *root, const xmlNode *original, bool *changed, struc
     if (!now)
         return put(root, xmlDocCopyNode(then, root->doc, 1), err);
     vp_tree_remove(now);
-    if (!devices)
-        vp_tree_remove_empty(vp_xml_child(root, "devices"));
-    return 0;
+    return leave(vp_xml_child(root, "devices"), devices, err);
 }

@@ -50,6 +50,14 @@ static void make_policy(unsigned turn, unsigned vcpus, struct vp_policy *policy,
         policy->topology = (struct vp_guest_topology){vcpus, 1, 1, 1, 1};
     if (turn % 3 == 2)
         policy->topology = (struct vp_guest_topology){1, 1, 2, 3, 1};
+    if (turn % 3 == 0 && turn % 4 > 0)
+        policy->topology.sockets = VP_TOPOLOGY_AUTO;
+    if (turn % 11 > 4)
+        policy->vcpus = vcpus < VP_VCPUS_MAX ? vcpus + 1 : vcpus - 2;
+    if (turn % 11 > 7)
+        policy->vcpus_current = 1 + vcpus / 2;
+    policy->vcpus_hotplug = turn / 3 % 3;
+    policy->guest_agent = turn % 2 == 0;
 }
 
 static void make_pins(unsigned turn, struct vp_pins *pins)
@@ -78,9 +86,7 @@ static int rewrite(xmlDoc *doc, unsigned turn, unsigned vcpus)
     must(vp_rewrite_guest_cpu(root, &policy, &changes, NULL) == 0, "guest CPU rewritten");
     for (size_t i = 0; i < changes.count; i++)
         if (!changes.item[i].impossible)
-            facets |= changes.item[i].facet == VP_FACET_CPU        ? CHECK_CPU
-                      : changes.item[i].facet == VP_FACET_FEATURES ? CHECK_DETAILS
-                                                                   : CHECK_TOPOLOGY;
+            facets |= check_of(changes.item[i].facet);
     if (turn % 5 != 0) {
         make_pins(turn, &pins);
         must(vp_rewrite_pins(root, &pins, "fuzz", &changed, NULL) == 0, "pins rewritten");
@@ -104,19 +110,30 @@ static void must_equal(xmlDoc *a, xmlDoc *b, int facets, const char *what)
 
 /* Text among the elements, which no domain has: a rewrite joins or parts it,
  * and the places of its neighbours cannot be told any more. */
+static bool is_mixed(const xmlNode *part)
+{
+    for (const xmlNode *child = part->children; child; child = child->next)
+        if (xmlNodeIsText(child) && !check_blank(child) && (child->next || child->prev))
+            return true;
+    return false;
+}
+
 static bool has_mixed(const xmlNode *root)
 {
-    for (const xmlNode *part = root->children; part; part = part->next)
+    for (const xmlNode *part = root->children; part; part = part->next) {
+        if (is_mixed(part))
+            return true;
         for (const xmlNode *child = part->children; child; child = child->next)
-            if (xmlNodeIsText(child) && !check_blank(child) && (child->next || child->prev))
+            if (check_named(child, "kvm") && is_mixed(child))
                 return true;
+    }
     return false;
 }
 
 static void try_rewrite(const char *text, size_t size, unsigned turn, unsigned vcpus)
 {
-    static const enum vp_facet all[] = {VP_FACET_FEATURES, VP_FACET_CPU, VP_FACET_TOPOLOGY,
-                                        VP_FACET_PINS};
+    static const enum vp_facet all[] = {VP_FACET_CPU,   VP_FACET_TOPOLOGY, VP_FACET_PINS,
+                                        VP_FACET_VCPUS, VP_FACET_AGENT,    VP_FACET_FEATURES};
     VP_AUTO(xmlFreeDoc) xmlDoc *before = vp_xml_parse(text, size, NULL);
     VP_AUTO(xmlFreeDoc) xmlDoc *doc = vp_xml_parse(text, size, NULL);
     VP_AUTO(xmlFreeDoc) xmlDoc *again = NULL;
@@ -134,7 +151,7 @@ static void try_rewrite(const char *text, size_t size, unsigned turn, unsigned v
     again = vp_xml_parse(out, length, NULL);
     must(again != NULL, "well-formed");
     must(rewrite(again, turn, vcpus) == 0, "idempotent");
-    must(vp_rewrite_revert(xmlDocGetRootElement(again), xmlDocGetRootElement(before), all, 4,
+    must(vp_rewrite_revert(xmlDocGetRootElement(again), xmlDocGetRootElement(before), all, 6,
                            &changed, NULL) == 0,
          "reverted");
     if (!has_mixed(xmlDocGetRootElement(before)))

@@ -43,13 +43,14 @@ static char *read_entry(int index, size_t *length)
 static const struct trial {
     enum vp_cpu_mode mode;
     unsigned cores;
-    bool pins, details;
+    bool pins, details, vcpus;
 } trials[] = {
-    {VP_CPU_KEEP, 0, false, false},       {VP_CPU_HOST_PASSTHROUGH, 0, false, false},
-    {VP_CPU_HOST_MODEL, 1, false, false}, {VP_CPU_CUSTOM, 2, false, false},
-    {VP_CPU_KEEP, 0, true, false},        {VP_CPU_CUSTOM, 1, true, false},
-    {VP_CPU_KEEP, 0, false, true},        {VP_CPU_MAXIMUM, 0, false, true},
-    {VP_CPU_CUSTOM, 2, true, true},
+    {VP_CPU_KEEP, 0, false, false, false},       {VP_CPU_HOST_PASSTHROUGH, 0, false, false, false},
+    {VP_CPU_HOST_MODEL, 1, false, false, false}, {VP_CPU_CUSTOM, 2, false, false, false},
+    {VP_CPU_KEEP, 0, true, false, false},        {VP_CPU_CUSTOM, 1, true, false, false},
+    {VP_CPU_KEEP, 0, false, true, false},        {VP_CPU_MAXIMUM, 0, false, true, false},
+    {VP_CPU_CUSTOM, 2, true, true, false},       {VP_CPU_KEEP, 0, false, false, true},
+    {VP_CPU_CUSTOM, 0, true, false, true},
 };
 
 /* Everything that a policy may say of the CPU beside mode and model. */
@@ -82,6 +83,12 @@ static void make_policy(const struct trial *trial, const struct vp_domain *domai
     policy->cpu_models.count = 1;
     if (trial->details)
         make_details(trial, policy);
+    if (trial->vcpus) {
+        policy->vcpus = domain->vcpus + 2;
+        policy->vcpus_hotplug = VP_HOTPLUG_YES;
+        policy->guest_agent = true;
+        policy->topology.sockets = VP_TOPOLOGY_AUTO;
+    }
     if (trial->cores > 0)
         policy->topology = (struct vp_guest_topology){
             domain->vcpus > trial->cores ? domain->vcpus / trial->cores : 1, 1, 1, trial->cores, 1};
@@ -117,9 +124,7 @@ static int rewrite(xmlDoc *doc, const struct trial *trial, const struct vp_domai
     ck_assert_msg(vp_rewrite_guest_cpu(root, &policy, &changes, &err) == 0, "%s", err.text);
     for (size_t i = 0; i < changes.count; i++)
         if (!changes.item[i].impossible)
-            facets |= changes.item[i].facet == VP_FACET_CPU        ? CHECK_CPU
-                      : changes.item[i].facet == VP_FACET_FEATURES ? CHECK_DETAILS
-                                                                   : CHECK_TOPOLOGY;
+            facets |= check_of(changes.item[i].facet);
     if (trial->pins) {
         make_pins(domain, &pins);
         ck_assert_msg(vp_rewrite_pins(root, &pins, "corpus", &changed, &err) == 0, "%s", err.text);
@@ -141,8 +146,8 @@ static void check_equal(xmlDoc *a, xmlDoc *b, int facets, const char *name)
 
 static void try(int index, const struct trial *trial, const char *text, size_t length)
 {
-    static const enum vp_facet all[] = {VP_FACET_FEATURES, VP_FACET_CPU, VP_FACET_TOPOLOGY,
-                                        VP_FACET_PINS};
+    static const enum vp_facet all[] = {VP_FACET_CPU,   VP_FACET_TOPOLOGY, VP_FACET_PINS,
+                                        VP_FACET_VCPUS, VP_FACET_AGENT,    VP_FACET_FEATURES};
     const char *name = entry[index]->d_name;
     VP_AUTO(xmlFreeDoc) xmlDoc *before = vp_xml_parse(text, length, NULL);
     VP_AUTO(xmlFreeDoc) xmlDoc *doc = vp_xml_parse(text, length, NULL);
@@ -166,7 +171,7 @@ static void try(int index, const struct trial *trial, const char *text, size_t l
     check_equal(doc, again, 0, name);
     ck_assert_msg(rewrite(again, trial, domain) == 0, "%s: not idempotent", name);
     ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(again), xmlDocGetRootElement(before),
-                                       all, 4, &reverted, NULL),
+                                       all, 6, &reverted, NULL),
                      0);
     ck_assert_int_eq(reverted, facets != 0);
     check_equal(before, again, 0, name);
