@@ -8,18 +8,23 @@
 #include "decide/rewritetree.h"
 #include "decide/vcpus.h"
 
-static int set_text(xmlNode *node, const char *text, struct vp_error *err)
+static void drop_children(xmlNode *node)
 {
-    xmlNode *content = xmlNewDocText(node->doc, (const xmlChar *)text);
-
-    if (!content)
-        return vp_xml_no_memory(err);
     while (node->children) {
         xmlNode *child = node->children;
 
         xmlUnlinkNode(child);
         xmlFreeNode(child);
     }
+}
+
+static int set_text(xmlNode *node, const char *text, struct vp_error *err)
+{
+    xmlNode *content = xmlNewDocText(node->doc, (const xmlChar *)text);
+
+    if (!content)
+        return vp_xml_no_memory(err);
+    drop_children(node);
     xmlAddChild(node, content);
     return 0;
 }
@@ -43,16 +48,6 @@ static int write_vcpu(xmlNode *root, const struct vp_vcpus *vcpus, struct vp_err
     if (vp_tree_set(vcpu, "current", current < vcpus->maximum ? number : NULL, &changed, err) < 0)
         return -1;
     return strcmp(now, text) == 0 ? 0 : set_text(vcpu, text, err);
-}
-
-static void remove_vcpus(xmlNode *root)
-{
-    xmlNode *next;
-
-    for (xmlNode *vcpus = vp_xml_child(root, "vcpus"); vcpus; vcpus = next) {
-        next = vp_xml_again(vcpus);
-        vp_tree_remove(vcpus);
-    }
 }
 
 /* libvirt takes hotpluggable='no' only of vCPUs that are there at boot. */
@@ -94,16 +89,19 @@ static int write_each(xmlNode *root, const struct vp_vcpus *vcpus, struct vp_err
     return 0;
 }
 
+/* A <vcpus> that is there stays where it is, so that it can be reverted there. */
 int vp_vcpus_write(xmlNode *root, const struct vp_vcpus *vcpus, struct vp_error *err)
 {
+    xmlNode *part = vp_xml_child(root, "vcpus");
     struct vp_cpuset plain = {0};
 
     if (write_vcpu(root, vcpus, err) < 0)
         return -1;
-    remove_vcpus(root);
     vp_cpuset_add_range(&plain, 0, (int)vp_cpuset_count(&vcpus->online) - 1);
-    if (vp_cpuset_empty(&vcpus->hotpluggable) && vp_cpuset_equal(&plain, &vcpus->online))
+    if (!part && vp_cpuset_empty(&vcpus->hotpluggable) && vp_cpuset_equal(&plain, &vcpus->online))
         return 0;
+    if (part)
+        drop_children(part);
     return write_each(root, vcpus, err);
 }
 
@@ -139,24 +137,35 @@ static int revert_vcpu(xmlNode *root, const xmlNode *original, bool *changed, st
     return set_text(vcpu, then, err);
 }
 
+/* What is in `before` into `part`, which has nothing. */
+static int copy_into(xmlNode *part, const xmlNode *before, struct vp_error *err)
+{
+    xmlNode *list = xmlDocCopyNodeList(part->doc, before->children);
+
+    if (before->children && !list)
+        return vp_xml_no_memory(err);
+    if (list)
+        xmlAddChildList(part, list);
+    return 0;
+}
+
 static int revert_each(xmlNode *root, const xmlNode *original, bool *changed, struct vp_error *err)
 {
-    static const char *const ahead[] = {"memory",        "currentMemory", "blkiotune", "memtune",
-                                        "memoryBacking", "vcpu",          NULL};
     xmlNode *before = vp_xml_child(original, "vcpus");
     xmlNode *now = vp_xml_child(root, "vcpus");
-    xmlNode *copy;
 
     if (vp_tree_equal(now, before))
         return 0;
     *changed = true;
-    remove_vcpus(root);
-    if (!before)
+    if (!before) {
+        vp_tree_remove(now);
         return 0;
-    copy = xmlDocCopyNode(before, root->doc, 1);
-    if (!copy)
-        return vp_xml_no_memory(err);
-    return vp_tree_insert(root, vp_tree_last_of(root, ahead), copy, err);
+    }
+    now = vp_tree_part(root, "vcpus", err);
+    if (!now)
+        return -1;
+    drop_children(now);
+    return copy_into(now, before, err);
 }
 
 int vp_vcpus_revert(xmlNode *root, const xmlNode *original, bool *changed, struct vp_error *err)
