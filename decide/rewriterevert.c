@@ -69,15 +69,25 @@ static bool alike(const xmlNode *a, const xmlNode *b)
     return a->type == b->type && a->name && b->name && xmlStrEqual(a->name, b->name);
 }
 
-/* `ahead` or the one behind it, whichever is like `child`; NULL if neither is.
- * One may be in between: what another facet has put there. */
+/* What any facet of the guest's CPU may have put into <cpu>. */
+static bool is_any_cpu_child(const xmlNode *node)
+{
+    return is_cpu_child(node) || is_topology(node) || is_detail(node);
+}
+
+/* The first from `ahead` on that is like `child`; NULL if there is none. In
+ * between may be what other facets have put there, and one thing more. */
 static xmlNode *find_alike(const xmlNode *child, xmlNode *ahead)
 {
-    xmlNode *second = ahead ? next_solid(ahead->next) : NULL;
+    unsigned others = 0;
 
-    if (ahead && alike(child, ahead))
-        return ahead;
-    return second && alike(child, second) ? second : NULL;
+    for (; ahead; ahead = next_solid(ahead->next)) {
+        if (alike(child, ahead))
+            return ahead;
+        if (!is_any_cpu_child(ahead) && ++others > 1)
+            return NULL;
+    }
+    return NULL;
 }
 
 /* Copies the children of `original` for which `is` holds into `parent`, each

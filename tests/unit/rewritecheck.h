@@ -129,6 +129,21 @@ static inline void check_squeeze(xmlNode *node)
     *to = '\0';
 }
 
+/* All blanks in <kvm>, the one part whose children's children are ours. */
+static inline void check_squeeze_kvm(xmlNode *kvm)
+{
+    xmlNode *next;
+
+    for (xmlNode *child = kvm->children; child; child = next) {
+        next = child->next;
+        check_squeeze(child);
+        if (!check_blank(child))
+            continue;
+        xmlUnlinkNode(child);
+        xmlFreeNode(child);
+    }
+}
+
 /* Removes the facets' children from one part of the domain, all blanks in it,
  * and the part itself if it is empty then. */
 static inline void check_prune(xmlNode *part, int facets)
@@ -138,6 +153,8 @@ static inline void check_prune(xmlNode *part, int facets)
     for (xmlNode *child = part->children; child; child = next) {
         next = child->next;
         check_squeeze(child);
+        if (check_named(part, "features") && check_named(child, "kvm"))
+            check_squeeze_kvm(child);
         if (check_blank(child) || check_of_facet(child, facets)) {
             xmlUnlinkNode(child);
             xmlFreeNode(child);
@@ -185,11 +202,9 @@ static inline void check_prune_domain(xmlNode *root, int facets)
             check_prune(part, facets);
             continue;
         }
-        if ((facets & CHECK_AGENT) && check_named(part, "devices"))
-            check_prune(part, facets);
-        if (check_named(part, "cpu") || check_named(part, "cputune") ||
-            check_named(part, "metadata") || check_named(part, "numatune") ||
-            ((facets & CHECK_DETAILS) && check_named(part, "features")))
+        if (((facets & CHECK_AGENT) && check_named(part, "devices")) || check_named(part, "cpu") ||
+            check_named(part, "cputune") || check_named(part, "metadata") ||
+            check_named(part, "numatune") || check_named(part, "features"))
             check_prune(part, facets);
     }
 }

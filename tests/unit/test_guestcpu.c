@@ -213,11 +213,13 @@ END_TEST
 START_TEST(keeps_its_promises)
 {
     static const enum vp_facet facets[] = {VP_FACET_TOPOLOGY, VP_FACET_FEATURES, VP_FACET_CPU};
+    static const enum vp_facet backwards[] = {VP_FACET_CPU, VP_FACET_FEATURES, VP_FACET_TOPOLOGY};
     const struct golden *test = &golden[_i];
     VP_AUTO(free) char *input = NULL, *again = NULL;
     VP_AUTO(xmlFreeDoc) xmlDoc *before = NULL;
     VP_AUTO(xmlFreeDoc) xmlDoc *doc = NULL;
     VP_AUTO(xmlFreeDoc) xmlDoc *once = NULL;
+    VP_AUTO(xmlFreeDoc) xmlDoc *other = NULL;
     bool changed, reverted;
     size_t length;
 
@@ -228,10 +230,15 @@ START_TEST(keeps_its_promises)
     once = xmlCopyDoc(doc, 1);
     ck_assert(!run_case(test, doc, NULL));
     check_equal(once, doc, 0);
+    other = xmlCopyDoc(doc, 1);
     ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(doc), xmlDocGetRootElement(before),
                                        facets, 3, &reverted, NULL),
                      0);
     ck_assert_int_eq(reverted, changed);
+    ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(other), xmlDocGetRootElement(before),
+                                       backwards, 3, &reverted, NULL),
+                     0);
+    check_equal(before, other, 0);
     check_equal(before, doc, 0);
 }
 END_TEST
