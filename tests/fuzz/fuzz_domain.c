@@ -113,7 +113,8 @@ static void must_equal(xmlDoc *a, xmlDoc *b, int facets, const char *what)
 static bool is_mixed(const xmlNode *part)
 {
     for (const xmlNode *child = part->children; child; child = child->next)
-        if (xmlNodeIsText(child) && !check_blank(child) && (child->next || child->prev))
+        if ((xmlNodeIsText(child) || child->type == XML_CDATA_SECTION_NODE) &&
+            !check_blank(child) && (child->next || child->prev))
             return true;
     return false;
 }
