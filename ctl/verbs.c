@@ -162,5 +162,18 @@ const struct vp_verb vp_verbs[] = {
         .words = "",
         .help = "the host's shape: nodes, L3s, cores, CPUs",
     },
+    {
+        .name = "simulate",
+        .run = vp_verb_simulate,
+        .words = "",
+        .help = "place guests on a host in memory: JSON lines on stdin, answers on stdout",
+        .more = "One object a line, one answer a line, in order:\n"
+                "  {\"op\":\"start\",\"id\":\"a\",\"vcpus\":8,\"policy\":{\"numa\":\"single\"}}\n"
+                "  {\"op\":\"stop\",\"id\":\"a\"}\n"
+                "  {\"op\":\"cpu-offline\",\"cpu\":3} and cpu-online\n"
+                "It goes on after a bad line and ends with 2 then. The host has no guests at first;\n"
+                "with --topology it is another than this one.",
+        .option = {{"no-micros", NULL, "without the time of each plan: same input, same output"}},
+    },
 };
 const size_t vp_verb_count = sizeof(vp_verbs) / sizeof(vp_verbs[0]);

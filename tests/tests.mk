@@ -20,7 +20,8 @@ $(BUILD)/tests/unit/test_worker: | $(BUILD)/virtpin-hook-worker $(BUILD)/virtpin
 
 # The command line without its main.
 $(BUILD)/libctl.a: $(filter-out $(BUILD)/ctl/main.o,$(CTL_OBJ))
-$(BUILD)/tests/unit/test_ctl: $(BUILD)/tests/unit/test_ctl.o $(BUILD)/libctl.a $(ARCHIVES)
+$(addprefix $(BUILD)/tests/unit/test_,ctl simulate): $(BUILD)/tests/unit/test_%: \
+    $(BUILD)/tests/unit/test_%.o $(BUILD)/libctl.a $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/libctl.a $(ARCHIVES) $(UNIT_LIBS) $(LIBS_FULL)
 
