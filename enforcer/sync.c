@@ -124,6 +124,11 @@ static bool in_rows(const struct vp_guest_rows *rows, const char *uuid)
     return false;
 }
 
+static bool alive(pid_t pid, uint64_t start)
+{
+    return pid > 0 && vp_process_start("/proc", pid) == start;
+}
+
 static void drop_guests(struct vp_enforcer *enforcer, const struct vp_guest_rows *rows)
 {
     size_t kept = 0;
@@ -135,6 +140,9 @@ static void drop_guests(struct vp_enforcer *enforcer, const struct vp_guest_rows
             enforcer->guest[kept++] = guest;
             continue;
         }
+        /* Given back to its definition, by whoever: libvirt has to hear of it. */
+        if (guest->row.state == VP_GUEST_RUNNING && alive(guest->row.pid, guest->row.pid_start))
+            vp_virtside_want(enforcer->virtside, guest->row.uuid, VP_VIRT_UNTELL);
         vp_record_ended(enforcer, guest);
         vp_watched_free(guest);
     }
@@ -266,17 +274,15 @@ void vp_sync(struct vp_enforcer *enforcer)
 
 /* ---- the sweep's part ---- */
 
-static bool alive(pid_t pid, uint64_t start)
-{
-    return pid > 0 && vp_process_start("/proc", pid) == start;
-}
-
 static void check_lease(struct vp_enforcer *enforcer, const struct vp_guest_row *row,
                         int64_t now_ms)
 {
     if (!alive(row->daemon_pid, row->daemon_start) && strcmp(row->operation, "stopped") != 0)
         enforcer->adopt_wanted = true;
     if (row->held_until_ms != 0 && now_ms > row->held_until_ms)
+        enforcer->adopt_wanted = true;
+    /* the guest may run, its `started` lost: adopting looks */
+    if (now_ms - row->since_ms > VP_STARTED_LATE_MS && strcmp(row->operation, "stopped") != 0)
         enforcer->adopt_wanted = true;
     if (strcmp(row->operation, "prepare") == 0 && now_ms - row->since_ms > LEASE_ASK_MS)
         vp_virtside_want(enforcer->virtside, row->uuid, VP_VIRT_LEASE);

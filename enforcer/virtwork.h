@@ -7,8 +7,8 @@ struct vp_virtside;
 /* A worker: takes guests from the queue and makes the calls. */
 void *vp_virtwork_thread(void *side);
 
-/* Puts every persistent domain down for a look at its definition. Called in
- * the connection's thread. */
+/* Puts every persistent domain down for a look at its definition, and what runs
+ * for one at pins of ours that nobody keeps. Called in the connection's thread. */
 void vp_virtwork_all(struct vp_virtside *side);
 
 #endif
