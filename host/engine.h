@@ -124,6 +124,9 @@ int vp_engine_apply_pool(struct vp_engine *engine, const char *except, struct vp
  * free (libvirt's first, then the threads' masks), else places it anew if that
  * takes no CPU from anybody, else notes it as unplaced. *adopted may be NULL.
  * Nothing is applied. */
+/* A lease this old whose guest runs is one whose `started` was lost: adopting
+ * makes it a running booking. */
+#define VP_STARTED_LATE_MS 10000
 int vp_engine_adopt(struct vp_engine *engine, const char *name, bool *adopted,
                     struct vp_error *err);
 /* Adopts all in order of process start, and frees rows whose process is dead
