@@ -203,6 +203,7 @@ START_TEST(watch_sees_what_was_overwritten)
     usleep(200000);
     put_definition("<domain>2</domain>");
     write_file("other.xml", "x");
+    usleep(200000); /* what is removed at once may not have been read */
     remove_definition();
     usleep(200000);
     put_definition("<domain>3</domain>");
