@@ -157,6 +157,14 @@ const struct vp_verb vp_verbs[] = {
         .exit1 = "it was not done",
     },
     {
+        .name = "doctor",
+        .run = vp_verb_doctor,
+        .words = "",
+        .help = "what stands in the way on this host, the worst first, with exact remedies",
+        .exit1 = "there is an error among the findings",
+        .more = "Nothing is changed, and libvirt is not called: it answers while its daemon hangs.",
+    },
+    {
         .name = "topology",
         .run = vp_verb_topology,
         .words = "",
