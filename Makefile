@@ -150,6 +150,7 @@ clean:
 
 include tests/tests.mk
 include tests/lab/lab.mk
+include tests/faults/faults.mk
 include packaging/packages.mk
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
