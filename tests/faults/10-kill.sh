@@ -75,11 +75,12 @@ repairs_after_start() {
 
 # The same through libvirt, with an enforcer running.
 kill_hook_libvirt() {
-    local end=$((SECONDS + TIME)) program op call n count=0 refused=0
+    local end program op call n count=0 refused=0
     rig_enforcer_stop "$H"
     wrap "$H"
     hook_points
     must "virtpind starts" rig_enforcer_start "$H" || return
+    end=$((SECONDS + TIME))
     while [ $SECONDS -lt $end ] && [ ${#WHY[@]} = 0 ]; do
         read -r program op call n < <(grep -v 'migrate\|restore' "$HOOK_TODO" | shuffle_lines)
         draw 2 # so that the next shuffle is another
@@ -137,9 +138,10 @@ repair_said() {
 }
 
 kill_enforcer() {
-    local end=$((SECONDS + TIME)) call n killed=0 missed=0 seen before lost=0 known
+    local end call n killed=0 missed=0 seen before lost=0 known
     rig_enforcer_stop "$H"
     enforcer_points
+    end=$((SECONDS + TIME))
     while [ $SECONDS -lt $end ] && [ ${#WHY[@]} = 0 ] && read -r call n <"$ENFORCER_TODO"; do
         sed -i 1d "$ENFORCER_TODO"
         draw 6
