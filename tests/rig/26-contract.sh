@@ -211,6 +211,21 @@ check "and nothing is pending" assert_guest a web1 pending null
 rm "$root/etc/virtpin/policy.d/zz-web.conf"
 rig_virsh a destroy web1 >/dev/null
 
+# ---- no room ----
+rig_policy a zz-room <<'CONF'
+[policy room]
+match-name = room*
+mode = enforce
+placement = dedicated
+on-no-room = shared
+CONF
+check "a guest for which there is no room" rig_guest a room1 vcpus=2
+check "is in the shared pool" assert_affinity a room1 vcpu 1 "$rest"
+check "as status says" assert_match pending '*shared pool*' "$(rig_guest_status a room1 pending)"
+check "as the journal does" assert_log a 'room1 runs in the shared pool: needs 2'
+rig_virsh a destroy room1 >/dev/null
+rm "$root/etc/virtpin/policy.d/zz-room.conf"
+
 # ---- for a time ----
 check "disabled for three seconds" rig_exec a virtpin disable --for 3s 'a test'
 check "status says so" assert_status a enabled false
