@@ -35,7 +35,7 @@ clock_jump() {
 # Two directories of policies change places all the time, with an instant between that has none;
 # both place db* and web* alike.
 policy_replaced() {
-    local i swapper
+    local i
     cp -a "$ROOT/etc/virtpin/policy.d" "$ROOT/etc/virtpin/policy.b"
     printf '\n[policy other]\nmatch-name = other*\nmode = enforce\nplacement = shared\n' \
         >>"$ROOT/etc/virtpin/policy.b/standard.conf"
@@ -59,6 +59,7 @@ policy_replaced() {
 # The controller goes away below running guests, and guests start without it.
 cpuset_missing() {
     if ! findmnt -rn -t cgroup -O cpuset >/dev/null; then
+        # shellcheck disable=SC2034 # for run
         SKIP="the cpuset controller is not on cgroup v1 here"
         return
     fi
@@ -67,6 +68,8 @@ cpuset_missing() {
     rig_exec "$H" umount -l "$at"
     guest_down "$H" web1 >/dev/null
     rig_virsh "$H" start web1 >/dev/null 2>&1 || note "libvirt does not start a guest without it"
+    must "the enforcer reads everything anew" rig_signal "$H" virtpind HUP
+    sleep 0.5
     must "the enforcer lives" daemon_lives "$H" virtpind
     must "no guest is lost" claim_alive
     rig_exec "$H" mount -t cgroup -o "$(awk -v t="$at" '$3 == t { print $2 }' \

@@ -56,7 +56,9 @@ bad() {
 # No live guest of the two is lost, the ledger is whole, its lock is free.
 at_once() {
     local seen
-    [ -d "/proc/$db1" ] && [ -d "/proc/$web1" ] || bad "a guest is lost"
+    if [ ! -d "/proc/$db1" ] || [ ! -d "/proc/$web1" ]; then
+        bad "a guest is lost"
+    fi
     [ -e /run/virtpin/ledger.db ] || return
     flock -n /run/virtpin/ledger.lock true || bad "the ledger's lock is still held"
     seen=$(rows 2>&1)
@@ -136,7 +138,13 @@ one() {
         kill_in "$@"
         at_once
         compete
-        [ "$status" = 0 ] && call db1 started || { give_back; freed db1; begin_again; }
+        if [ "$status" = 0 ]; then
+            call db1 started
+        else
+            give_back
+            freed db1
+            begin_again
+        fi
         ;;
     started)
         give_back
@@ -145,7 +153,12 @@ one() {
         at_once
         # what reconnect and the enforcer take in only when it is surely lost
         sqlite3 /run/virtpin/ledger.db "update guest set since = since - 20000 where name = 'db1'"
-        [ "$status" = 0 ] && call db1 reconnect || { give_back; begin_again; }
+        if [ "$status" = 0 ]; then
+            call db1 reconnect
+        else
+            give_back
+            begin_again
+        fi
         ;;
     stopped)
         end_booking

@@ -10,11 +10,14 @@
 # dedicated, web1 shared, libvirtd and virtpind running) and may leave it in any other. Every random
 # choice is made by draw, so that a seed repeats them.
 
+# what the files that read this one use
+# shellcheck disable=SC2034
 RIG_VERBOSE=0
 export RIG_CACHE=${RIG_CACHE:-${BUILD:-build}/rig}
 # shellcheck source=tests/rig/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../rig/lib.sh"
 
+# shellcheck disable=SC2034
 FAULTS_SRC=$RIG_SRC/tests/faults
 H=a
 WHY=()
@@ -25,9 +28,8 @@ declare -A WHAT TAKES DOES
 
 fault() {
     TABLE+=("$1")
-    TAKES[$1]=$2
-    WHAT[$1]=$3
-    DOES[$1]=$4
+    # shellcheck disable=SC2034
+    { TAKES[$1]=$2 WHAT[$1]=$3 DOES[$1]=$4; }
 }
 
 # draw N: a number from 0 to N-1 into $DRAWN; not by $(...), which would not move the sequence on.
@@ -342,7 +344,8 @@ repairs() {
 
 repair_recorded() {
     local n
-    n=$(drift_count "$H") && [ "${n:-0}" -gt "$1" ] || { echo "no record of it"; return 1; }
+    n=$(drift_count "$H") || return 1
+    [ "${n:-0}" -gt "$1" ] || { echo "no record of it"; return 1; }
     assert_eq "the last record" repaired \
         "$(ledger "$H" "select state from drift where guest = 'db1' order by last desc limit 1")"
 }
