@@ -20,9 +20,13 @@
 #define GUEST_WANTS (VP_VIRT_TELL | VP_VIRT_UNTELL | VP_VIRT_DEFINITION)
 
 /* A worker's own engine: SQLite handles are not shared between threads. Open
- * only while there is work. */
+ * only while there is work. Its own connection, too: libvirt before 10.4 lets
+ * one of several threads that wait for answers on one connection use the stack
+ * of another (CVE-2024-4418). */
 struct work {
     struct vp_virtside *side;
+    virConnectPtr connection;
+    unsigned epoch;
     struct vp_engine engine;
     bool open;
     unsigned generation;
@@ -237,21 +241,34 @@ static int64_t delay_of(const struct vp_task *task)
     return SECOND_US * (task->tries < 5 ? 1LL << task->tries : 30LL);
 }
 
+/* NULL: there is no libvirt now, which is no error, or *err. */
+static virConnectPtr connection_of(struct work *work, struct vp_error *err)
+{
+    unsigned epoch = atomic_load(&work->side->epoch);
+
+    if (work->connection && (work->epoch != epoch || virConnectIsAlive(work->connection) != 1)) {
+        virConnectClose(work->connection);
+        work->connection = NULL;
+    }
+    if (!work->connection)
+        work->connection = vp_virtside_connect(work->side, err);
+    work->epoch = epoch;
+    return work->connection;
+}
+
 static void do_task(struct work *work, const struct vp_task *task)
 {
-    VP_AUTO(virConnectPtr) virConnectPtr connection = vp_virtside_connection(work->side);
     struct vp_error err = {0};
+    virConnectPtr connection = connection_of(work, &err);
     unsigned again = task->wants;
 
-    if (connection) {
-        if (open_engine(work, &err) == 0)
-            again = work_on(work, connection, task, &err);
-        /* What is asked again is said once; what is given up is said. */
-        if (err.code != VP_OK && err.code != VP_GONE && err.code != VP_BUSY && task->tries == 0)
-            vp_journal(LOG_WARNING, NULL, NULL, 0, "%s: %s", task->uuid, err.text);
-        if (err.code == VP_HOST)
-            close_engine(work);
-    }
+    if (connection && open_engine(work, &err) == 0)
+        again = work_on(work, connection, task, &err);
+    /* What is asked again is said once; what is given up is said. */
+    if (err.code != VP_OK && err.code != VP_GONE && err.code != VP_BUSY && task->tries == 0)
+        vp_journal(LOG_WARNING, NULL, NULL, 0, "%s: %s", task->uuid, err.text);
+    if (err.code == VP_HOST)
+        close_engine(work);
     vp_queue_done(&work->side->queue, task, again, delay_of(task));
 }
 
@@ -285,12 +302,8 @@ static void want_of_all(struct vp_virtside *side, virConnectPtr connection, unsi
     free(domains);
 }
 
-void vp_virtwork_all(struct vp_virtside *side)
+void vp_virtwork_all(struct vp_virtside *side, virConnectPtr connection)
 {
-    VP_AUTO(virConnectPtr) virConnectPtr connection = vp_virtside_connection(side);
-
-    if (!connection)
-        return;
     want_of_all(side, connection, VIR_CONNECT_LIST_DOMAINS_PERSISTENT, VP_VIRT_DEFINITION);
     want_of_all(side, connection, VIR_CONNECT_LIST_DOMAINS_ACTIVE, VP_VIRT_UNTELL);
 }
