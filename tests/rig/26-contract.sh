@@ -170,6 +170,23 @@ check "a guest outside of a policy's rollout" rig_guest a early1
 check "has the next" assert_guest a early1 policy early
 rig_virsh a destroy early1 >/dev/null
 
+# ---- audit ----
+rig_policy a zz-audit <<'CONF'
+[policy audited]
+match-name = aud*
+mode = audit
+on-start = refuse
+placement = dedicated
+cpu-mode = custom
+cpu-models = Westmere
+CONF
+check "audit refuses nothing" rig_guest a aud1 vcpus=8
+check "says what would not fit" assert_match pending '*needs 8*' "$(rig_guest_status a aud1 pending)"
+check "reports the definition" rig_wait 10 assert_drift a definition audit
+check "changes nothing" exits 0 plan
+rig_virsh a destroy aud1 >/dev/null
+rm "$root/etc/virtpin/policy.d/zz-audit.conf"
+
 # ---- what is not in force yet ----
 check "a shared guest" rig_guest a web1 vcpus=2
 check "status is good" exits 0 status
