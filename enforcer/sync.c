@@ -129,9 +129,10 @@ static bool alive(pid_t pid, uint64_t start)
     return pid > 0 && vp_process_start("/proc", pid) == start;
 }
 
-static void drop_guests(struct vp_enforcer *enforcer, const struct vp_guest_rows *rows)
+/* True if a guest is gone that held CPUs, or might have. */
+static bool drop_guests(struct vp_enforcer *enforcer, const struct vp_guest_rows *rows)
 {
-    size_t kept = 0;
+    size_t before = enforcer->guest_count, kept = 0;
 
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         struct vp_watched *guest = enforcer->guest[i];
@@ -147,9 +148,28 @@ static void drop_guests(struct vp_enforcer *enforcer, const struct vp_guest_rows
         vp_watched_free(guest);
     }
     enforcer->guest_count = kept;
+    return kept < before;
 }
 
-static int read_rows(struct vp_enforcer *enforcer, struct vp_error *err)
+/* Guests that had no place may have one where others have left. */
+static void place_waiting(struct vp_enforcer *enforcer)
+{
+    for (size_t i = 0; i < enforcer->guest_count && !enforcer->disabled; i++) {
+        const struct vp_guest_row *row = &enforcer->guest[i]->row;
+        struct vp_error err = {0};
+        bool changed = false;
+
+        if (row->state != VP_GUEST_RUNNING || !row->unplaced)
+            continue;
+        if (vp_engine_replan(&enforcer->engine, row->uuid, &changed, &err) < 0) {
+            vp_wrap(&err, "placing %s", row->name);
+            vp_enforcer_complain(enforcer, &err);
+        }
+    }
+}
+
+/* *room becomes true if there may be more of it than before. */
+static int read_rows(struct vp_enforcer *enforcer, bool *room, struct vp_error *err)
 {
     struct vp_guest_rows rows = {0};
     int result = 0;
@@ -158,7 +178,8 @@ static int read_rows(struct vp_enforcer *enforcer, struct vp_error *err)
     if (vp_ledger_gen(enforcer->engine.ledger, &enforcer->gen, err) < 0 ||
         vp_ledger_guests(enforcer->engine.ledger, &rows, err) < 0)
         return -1;
-    drop_guests(enforcer, &rows);
+    if (drop_guests(enforcer, &rows))
+        *room = true;
     for (size_t i = 0; i < rows.count && result == 0; i++) {
         if (take_row(enforcer, &rows.item[i]) < 0)
             result = vp_fail(err, VP_HOST, "out of memory");
@@ -225,15 +246,21 @@ static int adopt(struct vp_enforcer *enforcer, struct vp_error *err)
 
 static int sync_rows(struct vp_enforcer *enforcer, struct vp_error *err)
 {
+    bool room = enforcer->first_sync;
+
     enforcer->sync_wanted = false;
-    if (read_rows(enforcer, err) < 0)
+    if (read_rows(enforcer, &room, err) < 0)
         return -1;
     if (enforcer->first_sync)
         vp_record_recall(enforcer);
     enforcer->first_sync = false;
     if (take_requests(enforcer, err) < 0)
         return -1;
-    if (enforcer->adopt_wanted && (adopt(enforcer, err) < 0 || read_rows(enforcer, err) < 0))
+    if (enforcer->adopt_wanted && (adopt(enforcer, err) < 0 || read_rows(enforcer, &room, err) < 0))
+        return -1;
+    if (room)
+        place_waiting(enforcer);
+    if (room && read_rows(enforcer, &room, err) < 0)
         return -1;
     if (resolve_all(enforcer, err) < 0)
         return -1;

@@ -160,6 +160,27 @@ HOOK
     must "it is in its place" assert_affinity "$H" db1 vcpu 0 "$OWN"
 }
 
+# prepare is lost, so a guest runs that has no room: status says so, and it gets its place when the
+# other one ends.
+place_later() {
+    wrap "$H"
+    guest_down "$H" db1 >/dev/null
+    must "another guest takes the CPU" rig_virsh "$H" start db2
+    inject worker db1 prepare "-e trace=umask -e inject=umask:signal=KILL:when=1"
+    must "the guest starts without a place" rig_virsh "$H" start db1
+    inject_end
+    soon "which is seen" db1_unplaced
+    must_not "and said" claim_status "$H"
+    must "its end" guest_down "$H" db2
+    soon "makes room" claims_settled "$H"
+    must "for the one that waits" assert_affinity "$H" db1 vcpu 0 "$OWN"
+    guard "$H" db1
+}
+
+db1_unplaced() {
+    assert_eq "guests without a place" db1 "$(ledger "$H" "select name from guest where unplaced is not null")"
+}
+
 # Neither stopped nor release runs when a guest ends.
 stop_unheard() {
     wrap "$H"
@@ -249,6 +270,7 @@ fault thread-gone-enforcer 8 "threads come and go under the enforcer" thread_gon
 fault worker-missing 8 "the worker is missing or broken at reconnect" worker_missing
 fault lease-forgotten 45 "a start fails and its end is not heard" lease_forgotten
 fault started-lost 18 "started is lost after its booking" started_lost
+fault place-later 14 "prepare is lost where there is no room" place_later
 fault stop-unheard 6 "a guest ends and no hook says so" stop_unheard
 fault migration-destination 25 "libvirtd is killed at the destination of a migration" migration_destination
 fault migration-source 25 "libvirtd is killed at the source of a migration" migration_source
