@@ -66,3 +66,27 @@ int vp_ctl_definition(struct vp_engine *engine, const char *name, char **xml, si
     *length = strlen(*xml);
     return 0;
 }
+
+int vp_ctl_name_or_all(const struct vp_ctl *ctl, bool *all, struct vp_error *err)
+{
+    *all = vp_ctl_option(ctl, "all") != NULL;
+    if (*all && ctl->argc > 0)
+        return vp_fail(err, VP_INPUT, "%s: found \"%s\" beside --all; it takes one of them",
+                       ctl->verb->name, ctl->argv[0]);
+    if (!*all && ctl->argc == 0)
+        return vp_fail(err, VP_INPUT, "%s: NAME or --all is missing (virtpin %s --help)",
+                       ctl->verb->name, ctl->verb->name);
+    return 0;
+}
+
+int vp_ctl_open_libvirt(struct vp_ctl *ctl, struct vp_engine *engine, virConnectPtr *connection,
+                        struct vp_error *err)
+{
+    if (ctl->topology)
+        return vp_fail(err, VP_INPUT, "%s acts on this host: --topology is of no use here",
+                       ctl->verb->name);
+    if (vp_ctl_engine(ctl, engine, err) != 0 || vp_ctl_ledger(ctl, engine, false, err) != 0)
+        return -1;
+    *connection = vp_ctl_connect(engine->set->host.uri, err);
+    return *connection ? 0 : -1;
+}

@@ -3,9 +3,11 @@
 #define VP_CONNECT_H
 
 #include <libvirt/libvirt.h>
+#include <stdbool.h>
 
 #include "host/virt.h"
 
+struct vp_ctl;
 struct vp_engine;
 struct vp_error;
 
@@ -21,5 +23,13 @@ virDomainPtr vp_ctl_domain(virConnectPtr connection, const char *name, struct vp
  * /etc/libvirt/qemu. The caller frees *xml. */
 int vp_ctl_definition(struct vp_engine *engine, const char *name, char **xml, size_t *length,
                       struct vp_error *err);
+
+/* For verbs that act on this host's guests: engine, ledger (if there is one)
+ * and connection; the caller closes them, after a failure too. */
+int vp_ctl_open_libvirt(struct vp_ctl *ctl, struct vp_engine *engine, virConnectPtr *connection,
+                        struct vp_error *err);
+
+/* Of "NAME or --all" just one: VP_INPUT else. */
+int vp_ctl_name_or_all(const struct vp_ctl *ctl, bool *all, struct vp_error *err);
 
 #endif

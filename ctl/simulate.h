@@ -31,6 +31,7 @@ struct vp_sim_policy {
 struct vp_sim_booking {
     struct vp_cpuset exclusive, fixed;
     struct vp_cpuset used; /* of exclusive: without idle siblings */
+    bool uses_pool;
 };
 
 struct vp_sim_guest {

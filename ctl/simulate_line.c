@@ -234,7 +234,7 @@ static int read_cell(json_object *value, unsigned vcpus, struct vp_cpuset *seen,
 
     if (!json_object_is_type(value, json_type_object))
         return bad_field("guest_numa", value, "objects such as {\"vcpus\":\"0-3\"}", err);
-    if (check_fields(value, "guest_numa", "vcpus, memory_mib", err) < 0 ||
+    if (check_fields(value, "a cell", "vcpus, memory_mib", err) < 0 ||
         take_memory(value, &cell->memory_kib, err) < 0)
         return vp_wrap(err, "guest_numa");
     if (!json_object_object_get_ex(value, "vcpus", &list))

@@ -1,204 +1,167 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/connect.h"
 #include "ctl/ctl.h"
-#include "ctl/guestrow.h"
 #include "ctl/output.h"
 #include "decide/cleanup.h"
 #include "decide/error.h"
 #include "host/definition.h"
+#include "host/definition_kept.h"
 #include "host/engine.h"
-#include "host/threads.h"
 
-#define RELEASE_MS (3600 * 1000)
+/* ---- what became of each guest ---- */
 
-/* ---- revert ---- */
+enum outcome { REVERTED, NOTHING, GONE, FAILED };
 
-static int revert(struct vp_engine *engine, virConnectPtr connection, struct vp_ctl *ctl,
-                  struct vp_error *err)
+struct report {
+    bool json;
+    json_object *guests;
+    unsigned count[FAILED + 1];
+};
+
+static const char *sentence(enum outcome outcome)
 {
-    VP_AUTO(virDomainPtr) virDomainPtr domain = vp_ctl_domain(connection, ctl->argv[0], err);
+    static const char *const sentences[] = {
+        [REVERTED] = "the definition is as it was before virtpin",
+        [NOTHING] = "nothing of the definition is virtpin's",
+        [GONE] = "is not defined any more: there is nothing to put back",
+    };
+
+    return sentences[outcome];
+}
+
+static void add(struct report *report, const char *name, const char *uuid, enum outcome outcome,
+                const struct vp_error *err)
+{
+    const char *why = outcome == FAILED ? err->text : sentence(outcome);
+    json_object *one;
+
+    report->count[outcome]++;
+    if (report->json) {
+        one = vp_json_object();
+        vp_json_string(one, "guest", name);
+        vp_json_string(one, "uuid", uuid);
+        vp_json_bool(one, "reverted", outcome == REVERTED);
+        vp_json_string(one, "why", outcome == REVERTED ? NULL : why);
+        vp_json_push(report->guests, one);
+        return;
+    }
+    if (outcome == FAILED)
+        fprintf(stderr, "virtpin: %s: %s\n", name, why);
+    else
+        printf("%s: %s\n", name, why);
+    fflush(stdout); /* each as it is done: a hundred guests take their time */
+}
+
+static void print_json(struct report *report, const char *name)
+{
+    json_object *object = vp_json_new("virtpin.revert/1");
+
+    vp_json_string(object, "guest", name);
+    vp_json_bool(object, "reverted", report->count[REVERTED] > 0 && report->count[FAILED] == 0);
+    vp_json_add(object, "guests", report->guests);
+    vp_json_print(object);
+}
+
+static enum outcome revert(struct vp_engine *engine, virDomainPtr domain, struct vp_error *err)
+{
     bool reverted = false;
-    json_object *object;
     int result;
 
-    if (!domain)
-        return -1;
     vp_waiting("putting the definition back", 0);
     result = vp_definition_revert(engine, domain, &reverted, err);
     vp_waited();
     if (result != 0)
+        return err->code == VP_GONE ? GONE : FAILED;
+    return reverted ? REVERTED : NOTHING;
+}
+
+/* ---- one, all ---- */
+
+static int revert_one(struct vp_engine *engine, virConnectPtr connection, struct vp_ctl *ctl,
+                      struct report *report, struct vp_error *err)
+{
+    VP_AUTO(virDomainPtr) virDomainPtr domain = vp_ctl_domain(connection, ctl->argv[0], err);
+    char uuid[VIR_UUID_STRING_BUFLEN];
+    enum outcome outcome;
+
+    if (!domain)
         return -1;
-    if (!reverted)
+    if (virDomainGetUUIDString(domain, uuid) != 0)
+        return vp_virt_fail(err, "the uuid of %s", ctl->argv[0]);
+    outcome = revert(engine, domain, err);
+    if (outcome == FAILED || outcome == GONE)
+        return -1;
+    if (outcome == NOTHING)
         return vp_fail(err, VP_REFUSED,
                        "nothing of the definition of %s is virtpin's: nothing was put back",
                        ctl->argv[0]);
-    if (ctl->json) {
-        object = vp_json_new("virtpin.revert/1");
-        vp_json_string(object, "guest", virDomainGetName(domain));
-        vp_json_bool(object, "reverted", true);
-        vp_json_print(object);
-    } else {
-        printf("%s: the definition is as it was before virtpin\n", virDomainGetName(domain));
-    }
-    return VP_EXIT_GOOD;
+    add(report, virDomainGetName(domain), uuid, outcome, err);
+    return 0;
 }
 
-/* ---- release ---- */
-
-struct release {
-    struct vp_ctl *ctl;
-    struct vp_engine *engine;
-    virDomainPtr domain;
-    int64_t until_ms; /* how long it is left alone; 0: it is not managed at all */
-    bool definition, live;
-};
-
-/* First, so that the enforcer does not tell libvirt the pins again. */
-static int hold_row(struct release *release, struct vp_guest_row *row, struct vp_error *err)
+static void revert_kept(struct vp_engine *engine, virConnectPtr connection,
+                        const struct vp_kept_guest *guest, struct report *report)
 {
-    char uuid[VIR_UUID_STRING_BUFLEN];
-    int found;
+    struct vp_error err = {0};
+    VP_AUTO(virDomainPtr)
+    virDomainPtr domain = virDomainLookupByUUIDString(connection, guest->uuid);
+    const char *name = guest->name[0] ? guest->name : guest->uuid;
+    enum outcome outcome;
 
-    if (!release->engine->ledger)
-        return 0;
-    if (virDomainGetUUIDString(release->domain, uuid) != 0)
-        return vp_virt_fail(err, "the uuid of a guest");
-    found = vp_ledger_guest(release->engine->ledger, uuid, row, err);
-    if (found != 1)
-        return found;
-    return vp_guest_row_hold(release->engine, uuid, release->until_ms, err) == 0 ? 1 : -1;
-}
-
-/* What libvirt's live definition has of ours: pins where the mark is. */
-static int open_pins(struct release *release, const struct vp_domain *live, struct vp_error *err)
-{
-    struct vp_pins open = {0};
-    unsigned told = 0;
-    int result = 0;
-
-    for (size_t i = 0; result == 0 && i < live->pins.count; i++)
-        result = vp_pins_add(&open, live->pins.item[i].role, live->pins.item[i].index,
-                             &release->engine->topology->online);
-    if (result != 0)
-        vp_fail(err, VP_HOST, "out of memory");
+    if (domain)
+        outcome = revert(engine, domain, &err);
+    else if (vp_virt_fail(&err, "looking for %s", name) != 0 && err.code == VP_GONE)
+        outcome = GONE;
     else
-        result = vp_virt_set_pins(release->domain, &open, &live->pins, VIR_DOMAIN_AFFECT_LIVE,
-                                  &told, err);
-    vp_pins_clear(&open);
-    if (result == 0)
-        result = vp_virt_mark(release->domain, NULL, VIR_DOMAIN_AFFECT_LIVE, &told, err);
-    release->live = told > 0;
-    return result;
+        outcome = FAILED;
+    add(report, domain ? virDomainGetName(domain) : name, guest->uuid, outcome, &err);
 }
 
-static int release_live(struct release *release, const struct vp_guest_row *row,
-                        struct vp_error *err)
+static int revert_all(struct vp_engine *engine, virConnectPtr connection, struct report *report,
+                      struct vp_error *err)
 {
-    VP_AUTO(free) char *xml = virDomainGetXMLDesc(release->domain, 0);
-    VP_AUTO(vp_domain) struct vp_domain *live = NULL;
+    struct vp_kept_guest *guest = NULL;
+    size_t count = 0;
 
-    if (!xml)
-        return vp_virt_fail(err, "reading what %s runs by", release->ctl->argv[0]);
-    if (vp_domain_parse(xml, strlen(xml), &live, err) != 0)
+    if (vp_kept_list(engine->set->host.state_dir, &guest, &count, err) != 0)
         return -1;
-    if (!live->applied_policy)
+    for (size_t i = 0; i < count; i++)
+        revert_kept(engine, connection, &guest[i], report);
+    free(guest);
+    if (report->json)
         return 0;
-    if (open_pins(release, live, err) != 0)
-        return -1;
-    /* libvirt has opened the threads too: back to their CPUs, which are still
-     * booked, so that nobody else's are disturbed until the guest has left. */
-    return row->uuid[0] ? vp_engine_apply(release->engine, row->uuid, true, NULL, err) : 0;
-}
-
-static int print_release(const struct release *release)
-{
-    const char *name = virDomainGetName(release->domain);
-    char time[VP_TIME_TEXT];
-    json_object *object;
-
-    if (release->ctl->json) {
-        object = vp_json_new("virtpin.release/1");
-        vp_json_string(object, "guest", name);
-        vp_json_bool(object, "definition", release->definition);
-        vp_json_bool(object, "live", release->live);
-        vp_json_time(object, "held_until", release->until_ms);
-        vp_json_print(object);
-        return VP_EXIT_GOOD;
-    }
-    printf("%s: virtpin's pins and mark: definition %s, running guest %s\n", name,
-           release->definition ? "taken out" : "had none", release->live ? "opened" : "had none");
-    if (release->until_ms > 0)
-        printf("%s: left alone until %s; move it before then\n", name,
-               vp_time_text(release->until_ms, time));
-    return VP_EXIT_GOOD;
-}
-
-static int release_guest(struct release *release, struct vp_error *err)
-{
-    struct vp_guest_row row = {0};
-    int held = hold_row(release, &row, err);
-    int result = held < 0 ? -1 : 0;
-
-    if (held == 0)
-        release->until_ms = 0;
-    if (result == 0 && virDomainIsPersistent(release->domain) == 1)
-        result = vp_definition_strip(release->engine, release->domain, &release->definition, err);
-    if (result == 0 && virDomainIsActive(release->domain) == 1)
-        result = release_live(release, &row, err);
-    vp_guest_row_clear(&row);
-    return result;
-}
-
-/* ---- both ---- */
-
-static int open_both(struct vp_ctl *ctl, struct vp_engine *engine, virConnectPtr *connection,
-                     struct vp_error *err)
-{
-    if (ctl->topology)
-        return vp_fail(err, VP_INPUT, "%s acts on this host: --topology is of no use here",
-                       ctl->verb->name);
-    if (vp_ctl_engine(ctl, engine, err) != 0 || vp_ctl_ledger(ctl, engine, false, err) != 0)
-        return -1;
-    *connection = vp_ctl_connect(engine->set->host.uri, err);
-    return *connection ? 0 : -1;
+    if (count == 0)
+        printf("nothing is kept: no definition is virtpin's\n");
+    else
+        printf("%u put back, %u not defined any more, %u failed\n",
+               report->count[REVERTED] + report->count[NOTHING], report->count[GONE],
+               report->count[FAILED]);
+    return 0;
 }
 
 int vp_verb_revert(struct vp_ctl *ctl, struct vp_error *err)
 {
     VP_AUTO(vp_engine) struct vp_engine engine = {0};
     VP_AUTO(virConnectPtr) virConnectPtr connection = NULL;
-
-    if (open_both(ctl, &engine, &connection, err) != 0)
-        return -1;
-    return revert(&engine, connection, ctl, err);
-}
-
-int vp_verb_release(struct vp_ctl *ctl, struct vp_error *err)
-{
-    VP_AUTO(vp_engine) struct vp_engine engine = {0};
-    VP_AUTO(virConnectPtr) virConnectPtr connection = NULL;
-    VP_AUTO(virDomainPtr) virDomainPtr domain = NULL;
-    struct release release = {.ctl = ctl, .engine = &engine};
-    const char *span = vp_ctl_option(ctl, "for");
-    int64_t for_ms = RELEASE_MS;
+    struct report report = {.json = ctl->json};
+    bool all;
     int result;
 
-    if (span && vp_span_parse(span, &for_ms, err) != 0)
-        return vp_wrap(err, "--for");
-    if (for_ms == 0)
-        return vp_fail(err, VP_INPUT, "--for: found \"%s\", legal are times above 0", span);
-    if (open_both(ctl, &engine, &connection, err) != 0)
+    if (vp_ctl_name_or_all(ctl, &all, err) != 0 ||
+        vp_ctl_open_libvirt(ctl, &engine, &connection, err) != 0)
         return -1;
-    domain = vp_ctl_domain(connection, ctl->argv[0], err);
-    if (!domain)
+    report.guests = vp_json_array();
+    result = all ? revert_all(&engine, connection, &report, err)
+                 : revert_one(&engine, connection, ctl, &report, err);
+    if (result != 0 || !ctl->json)
+        json_object_put(report.guests);
+    else
+        print_json(&report, all ? NULL : ctl->argv[0]);
+    if (result != 0)
         return -1;
-    release.domain = domain;
-    release.until_ms = vp_now_ms() + for_ms;
-    vp_waiting("taking virtpin's pins out of libvirt", 0);
-    result = release_guest(&release, err);
-    vp_waited();
-    return result == 0 ? print_release(&release) : -1;
+    return report.count[FAILED] > 0 ? VP_EXIT_FINDING : VP_EXIT_GOOD;
 }

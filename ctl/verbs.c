@@ -103,19 +103,19 @@ const struct vp_verb vp_verbs[] = {
     {
         .name = "revert",
         .run = vp_verb_revert,
-        .words = "NAME",
-        .least = 1,
+        .words = "[NAME]",
         .most = 1,
         .help = "put back what virtpin replaced in a guest's definition",
-        .exit1 = "nothing was put back",
+        .exit1 = "nothing was put back; with --all, a definition could not be",
         .more = "The enforcer leaves that definition alone until somebody changes it or its "
                 "policy\nchanges. A running guest goes on as it is.",
+        .option = {{"all", NULL,
+                    "every guest of which something is kept, before virtpin is purged"}},
     },
     {
         .name = "release",
         .run = vp_verb_release,
-        .words = "NAME",
-        .least = 1,
+        .words = "[NAME]",
         .most = 1,
         .help = "take virtpin's pins and mark out of libvirt, before a move to a host without it",
         .exit1 = "it was not done",
@@ -125,7 +125,8 @@ const struct vp_verb vp_verbs[] = {
                 "alone for the time of --for: it\nneither repairs it nor tells libvirt its pins. "
                 "Move it within that time; `virtpin hold NAME\n--for 0s` takes it back at once. "
                 "To keep it unmanaged for good, give it a policy with\nmode = off.",
-        .option = {{"for", "T", "how long it is left alone: 30s, 10m, 24h; 1h is the default"}},
+        .option = {{"for", "T", "how long it is left alone: 30s, 10m, 24h; 1h is the default"},
+                   {"all", NULL, "every guest that has any of it, before the host is emptied"}},
     },
     {
         .name = "hold",
@@ -157,10 +158,32 @@ const struct vp_verb vp_verbs[] = {
         .exit1 = "it was not done",
     },
     {
+        .name = "doctor",
+        .run = vp_verb_doctor,
+        .words = "",
+        .help = "what stands in the way on this host, the worst first, with exact remedies",
+        .exit1 = "there is an error among the findings",
+        .more = "Nothing is changed, and libvirt is not called: it answers while its daemon hangs.",
+    },
+    {
         .name = "topology",
         .run = vp_verb_topology,
         .words = "",
         .help = "the host's shape: nodes, L3s, cores, CPUs",
+    },
+    {
+        .name = "simulate",
+        .run = vp_verb_simulate,
+        .words = "",
+        .help = "place guests on a host in memory: JSON lines on stdin, answers on stdout",
+        .more =
+            "One object a line, one answer a line, in order:\n"
+            "  {\"op\":\"start\",\"id\":\"a\",\"vcpus\":8,\"policy\":{\"numa\":\"single\"}}\n"
+            "  {\"op\":\"stop\",\"id\":\"a\"}\n"
+            "  {\"op\":\"cpu-offline\",\"cpu\":3} and cpu-online\n"
+            "It goes on after a bad line and ends with 2 then. The host has no guests at first;\n"
+            "with --topology it is another than this one.",
+        .option = {{"no-micros", NULL, "without the time of each plan: same input, same output"}},
     },
 };
 const size_t vp_verb_count = sizeof(vp_verbs) / sizeof(vp_verbs[0]);

@@ -5,9 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/decision.h"
 #include "ctl/view.h"
 #include "decide/cleanup.h"
 #include "decide/error.h"
+#include "decide/rewrite.h"
 #include "host/engine.h"
 #include "host/pin.h"
 #include "host/threads.h"
@@ -100,6 +102,13 @@ static enum vp_view_state state_of(const struct vp_guest_row *row)
     return row->unplaced ? VP_VIEW_UNPLACED : states[row->state];
 }
 
+/* on-no-room = shared has let it in where it was not to be. */
+static bool without_room(const struct vp_plan *plan)
+{
+    return (plan->placement == VP_PLACE_DEDICATED && vp_cpuset_empty(&plan->vcpu_cpus)) ||
+           (plan->placement == VP_PLACE_FIXED && vp_cpuset_empty(&plan->fixed_cpus));
+}
+
 static int take_plan(const struct vp_engine *engine, struct vp_view *view,
                      const struct vp_guest_row *row, struct vp_view_guest *guest)
 {
@@ -117,6 +126,11 @@ static int take_plan(const struct vp_engine *engine, struct vp_view *view,
     nodes_of(engine->topology, &guest->cpus, &guest->nodes);
     if (!in_force(row))
         return 0;
+    if (!guest->pending && without_room(plan)) {
+        guest->pending = strdup("in the shared pool: there was no room (on-no-room = shared)");
+        if (!guest->pending)
+            return -1;
+    }
     vp_plan_exclusive(plan, &guest->own);
     guest->exclusive_known = !vp_cpuset_empty(&guest->own);
     guest->exclusive = guest->exclusive_known;
@@ -254,6 +268,33 @@ static void take_choice(const struct vp_engine *engine, const struct vp_status *
     guest->placement = choice.policy->placement;
 }
 
+/* The guest CPU of what runs never changes: where it misses the policy, that is
+ * for the next start. What the guest cannot have at all is no matter of time. */
+static int note_next_start(const struct vp_engine *engine, const struct vp_status *status,
+                           struct vp_view_guest *guest)
+{
+    struct vp_changes changes = {0};
+    struct vp_choice choice;
+    char line[1024], text[1100];
+    int result = 0;
+
+    vp_engine_choose(engine, status->domain, &choice);
+    if (guest->pending || !choice.policy || choice.policy->mode != VP_MODE_ENFORCE)
+        return 0;
+    if (vp_guest_cpu_check(status->domain, choice.policy, VP_OP_MIGRATE, &changes) != 0)
+        return -1;
+    for (size_t i = 0; result == 0 && !guest->pending && i < changes.count; i++) {
+        if (changes.item[i].impossible)
+            continue;
+        vp_change_text(&changes.item[i], line, sizeof(line));
+        snprintf(text, sizeof(text), "at next start %s", line);
+        guest->pending = strdup(text);
+        result = guest->pending ? 0 : -1;
+    }
+    vp_changes_clear(&changes);
+    return result;
+}
+
 static int take_running(struct vp_engine *engine, struct vp_view *view,
                         const struct vp_guest_rows *rows, const char *name, struct vp_error *err)
 {
@@ -278,6 +319,8 @@ static int take_running(struct vp_engine *engine, struct vp_view *view,
         take_choice(engine, status, guest);
     }
     guest->pid = status->pid;
+    if (note_next_start(engine, status, guest) != 0)
+        return vp_fail(err, VP_HOST, "out of memory");
     return take_threads(engine, row, status, guest, err);
 }
 

@@ -91,8 +91,8 @@ struct vp_plan_input {
     enum vp_chosen_by chosen_by;
     const struct vp_domain *domain;
     const struct vp_topology *topology;
-    struct vp_cpuset allowed;           /* what the guest's partition may use; empty: all online */
-    const struct vp_holding *holding;   /* others'; the guest's own is skipped by uuid */
+    struct vp_cpuset allowed;         /* what the guest's partition may use; empty: all online */
+    const struct vp_holding *holding; /* others'; the guest's own is skipped by uuid */
     size_t holding_count;
     /* CPUs that a dedicated guest has already and should keep if they are free
      * for it and satisfy the policy (adoption, a revert's second start): the

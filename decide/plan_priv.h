@@ -13,9 +13,9 @@ struct vp_making {
     struct vp_findings *findings; /* may be NULL */
     struct vp_error *err;
     struct vp_place_answer *answer; /* gets limit and short_by of any refusal */
-    struct vp_cpuset taken; /* others' exclusive CPUs */
-    struct vp_cpuset fixed; /* others' non-exclusive ones */
-    struct vp_cpuset pool;  /* as others leave it */
+    struct vp_cpuset taken;         /* others' exclusive CPUs */
+    struct vp_cpuset fixed;         /* others' non-exclusive ones */
+    struct vp_cpuset pool;          /* as others leave it */
     bool others_use_pool;
 };
 

@@ -125,6 +125,20 @@ void vp_reload_soon(struct vp_enforcer *enforcer)
     sd_event_source_set_enabled(enforcer->reload, SD_EVENT_ONESHOT);
 }
 
+void vp_reload_cgroups(struct vp_enforcer *enforcer)
+{
+    const struct vp_engine *engine = &enforcer->engine;
+    struct vp_cgroups there = {0};
+    struct vp_error err = {0};
+
+    if (engine->cgroups.version != VP_CGROUP_NONE ||
+        vp_cgroups_find(engine->set->host.cgroup_dir, NULL, &there, &err) < 0 ||
+        there.version == VP_CGROUP_NONE)
+        return;
+    vp_journal(LOG_NOTICE, NULL, NULL, 0, "the cpuset controller is there again: %s", there.mount);
+    vp_reload_now(enforcer);
+}
+
 void vp_reload_online(struct vp_enforcer *enforcer)
 {
     char text[sizeof(enforcer->online_text)] = "";

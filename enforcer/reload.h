@@ -21,6 +21,9 @@ int vp_reload_start(struct vp_enforcer *enforcer, struct vp_error *err);
 /* A CPU went offline or came back: the shape is discovered anew. */
 void vp_reload_online(struct vp_enforcer *enforcer);
 
+/* The hierarchy with the cpuset controller, missing so far, was mounted. */
+void vp_reload_cgroups(struct vp_enforcer *enforcer);
+
 /* Puts the findings of loading into the journal. */
 void vp_reload_say(struct vp_enforcer *enforcer, const struct vp_engine *engine);
 

@@ -43,13 +43,44 @@ static void clear(struct look *look)
 
 /* ---- seeing ---- */
 
+/* An I/O thread that came while the guest runs has no place in its plan yet:
+ * libvirt puts it on all CPUs, others' own among them. */
+static bool outgrown(const struct vp_watched *guest)
+{
+    const struct vp_domain *domain = guest->status->domain;
+    const struct vp_plan *plan = guest->row.plan;
+
+    if (!plan || guest->row.unplaced || plan->mode != VP_MODE_ENFORCE || plan->want_count == 0)
+        return false;
+    for (size_t i = 0; i < domain->iothread_count; i++)
+        if (!vp_plan_find(plan, VP_ROLE_IOTHREAD, domain->iothread[i]))
+            return true;
+    return false;
+}
+
+static void plan_again(struct vp_enforcer *enforcer, const struct vp_watched *guest)
+{
+    struct vp_error err = {0};
+    bool changed;
+
+    if (enforcer->disabled || vp_patience_held(guest) || !enforcer->engine.ledger)
+        return;
+    if (vp_engine_replan(&enforcer->engine, guest->row.uuid, &changed, &err) < 0)
+        vp_enforcer_complain(enforcer, &err);
+    enforcer->sync_wanted = true;
+}
+
 static int gather(struct look *look, struct vp_error *err)
 {
     struct vp_watched *guest = look->guest;
     struct vp_engine *engine = &look->enforcer->engine;
+    bool reread = guest->status_changed || !guest->status;
 
-    if (vp_watched_refresh(guest, engine, err) < 0 ||
-        vp_threads_list(&engine->cgroups, guest->row.pid, guest->status, guest->root,
+    if (vp_watched_refresh(guest, engine, err) < 0)
+        return -1;
+    if (reread && outgrown(guest))
+        plan_again(look->enforcer, guest);
+    if (vp_threads_list(&engine->cgroups, guest->row.pid, guest->status, guest->root,
                         &look->threads, err) < 0 ||
         vp_pin_look(&engine->cgroups, &look->threads, guest->root, &look->seen, err) < 0)
         return -1;

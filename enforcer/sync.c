@@ -124,9 +124,15 @@ static bool in_rows(const struct vp_guest_rows *rows, const char *uuid)
     return false;
 }
 
-static void drop_guests(struct vp_enforcer *enforcer, const struct vp_guest_rows *rows)
+static bool alive(pid_t pid, uint64_t start)
 {
-    size_t kept = 0;
+    return pid > 0 && vp_process_start("/proc", pid) == start;
+}
+
+/* True if a guest is gone that held CPUs, or might have. */
+static bool drop_guests(struct vp_enforcer *enforcer, const struct vp_guest_rows *rows)
+{
+    size_t before = enforcer->guest_count, kept = 0;
 
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         struct vp_watched *guest = enforcer->guest[i];
@@ -135,13 +141,35 @@ static void drop_guests(struct vp_enforcer *enforcer, const struct vp_guest_rows
             enforcer->guest[kept++] = guest;
             continue;
         }
+        /* Given back to its definition, by whoever: libvirt has to hear of it. */
+        if (guest->row.state == VP_GUEST_RUNNING && alive(guest->row.pid, guest->row.pid_start))
+            vp_virtside_want(enforcer->virtside, guest->row.uuid, VP_VIRT_UNTELL);
         vp_record_ended(enforcer, guest);
         vp_watched_free(guest);
     }
     enforcer->guest_count = kept;
+    return kept < before;
 }
 
-static int read_rows(struct vp_enforcer *enforcer, struct vp_error *err)
+/* Guests that had no place may have one where others have left. */
+static void place_waiting(struct vp_enforcer *enforcer)
+{
+    for (size_t i = 0; i < enforcer->guest_count && !enforcer->disabled; i++) {
+        const struct vp_guest_row *row = &enforcer->guest[i]->row;
+        struct vp_error err = {0};
+        bool changed = false;
+
+        if (row->state != VP_GUEST_RUNNING || !row->unplaced)
+            continue;
+        if (vp_engine_replan(&enforcer->engine, row->uuid, &changed, &err) < 0) {
+            vp_wrap(&err, "placing %s", row->name);
+            vp_enforcer_complain(enforcer, &err);
+        }
+    }
+}
+
+/* *room becomes true if there may be more of it than before. */
+static int read_rows(struct vp_enforcer *enforcer, bool *room, struct vp_error *err)
 {
     struct vp_guest_rows rows = {0};
     int result = 0;
@@ -150,7 +178,8 @@ static int read_rows(struct vp_enforcer *enforcer, struct vp_error *err)
     if (vp_ledger_gen(enforcer->engine.ledger, &enforcer->gen, err) < 0 ||
         vp_ledger_guests(enforcer->engine.ledger, &rows, err) < 0)
         return -1;
-    drop_guests(enforcer, &rows);
+    if (drop_guests(enforcer, &rows))
+        *room = true;
     for (size_t i = 0; i < rows.count && result == 0; i++) {
         if (take_row(enforcer, &rows.item[i]) < 0)
             result = vp_fail(err, VP_HOST, "out of memory");
@@ -217,15 +246,21 @@ static int adopt(struct vp_enforcer *enforcer, struct vp_error *err)
 
 static int sync_rows(struct vp_enforcer *enforcer, struct vp_error *err)
 {
+    bool room = enforcer->first_sync;
+
     enforcer->sync_wanted = false;
-    if (read_rows(enforcer, err) < 0)
+    if (read_rows(enforcer, &room, err) < 0)
         return -1;
     if (enforcer->first_sync)
         vp_record_recall(enforcer);
     enforcer->first_sync = false;
     if (take_requests(enforcer, err) < 0)
         return -1;
-    if (enforcer->adopt_wanted && (adopt(enforcer, err) < 0 || read_rows(enforcer, err) < 0))
+    if (enforcer->adopt_wanted && (adopt(enforcer, err) < 0 || read_rows(enforcer, &room, err) < 0))
+        return -1;
+    if (room)
+        place_waiting(enforcer);
+    if (room && read_rows(enforcer, &room, err) < 0)
         return -1;
     if (resolve_all(enforcer, err) < 0)
         return -1;
@@ -266,17 +301,15 @@ void vp_sync(struct vp_enforcer *enforcer)
 
 /* ---- the sweep's part ---- */
 
-static bool alive(pid_t pid, uint64_t start)
-{
-    return pid > 0 && vp_process_start("/proc", pid) == start;
-}
-
 static void check_lease(struct vp_enforcer *enforcer, const struct vp_guest_row *row,
                         int64_t now_ms)
 {
     if (!alive(row->daemon_pid, row->daemon_start) && strcmp(row->operation, "stopped") != 0)
         enforcer->adopt_wanted = true;
     if (row->held_until_ms != 0 && now_ms > row->held_until_ms)
+        enforcer->adopt_wanted = true;
+    /* the guest may run, its `started` lost: adopting looks */
+    if (now_ms - row->since_ms > VP_STARTED_LATE_MS && strcmp(row->operation, "stopped") != 0)
         enforcer->adopt_wanted = true;
     if (strcmp(row->operation, "prepare") == 0 && now_ms - row->since_ms > LEASE_ASK_MS)
         vp_virtside_want(enforcer->virtside, row->uuid, VP_VIRT_LEASE);

@@ -46,14 +46,22 @@ static void *keep_uri(struct vp_virtside *side, const char *uri)
     return copy;
 }
 
-/* ---- events: all in the connection's thread ---- */
+static void wake(struct vp_virtside *side)
+{
+    if (side->timer >= 0)
+        virEventUpdateTimeout(side->timer, 0);
+}
 
+/* ---- events: in the connection's thread ---- */
+
+/* From whichever thread sees the end, which may be one that waits for an answer. */
 static void on_close(virConnectPtr connection, int reason, void *data)
 {
     struct vp_virtside *side = data;
 
     (void)connection, (void)reason;
-    side->closed = true;
+    atomic_store(&side->closed, true);
+    wake(side);
 }
 
 static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail,
@@ -81,23 +89,18 @@ static void on_wake(int timer, void *data)
     virEventUpdateTimeout(timer, -1);
     pthread_mutex_lock(&side->mutex);
     if (side->reconnect)
-        side->closed = true;
+        atomic_store(&side->closed, true);
     pthread_mutex_unlock(&side->mutex);
-    if (atomic_exchange(&side->look_at_all, false) && !side->closed)
-        vp_virtwork_all(side);
-}
-
-static void wake(struct vp_virtside *side)
-{
-    if (side->timer >= 0)
-        virEventUpdateTimeout(side->timer, 0);
+    if (side->connection && !atomic_load(&side->closed) &&
+        atomic_exchange(&side->look_at_all, false))
+        vp_virtwork_all(side, side->connection);
 }
 
 /* ---- the connection ---- */
 
 static int set_up(struct vp_virtside *side, virConnectPtr connection, struct vp_error *err)
 {
-    side->closed = false;
+    atomic_store(&side->closed, false);
     if (virConnectRegisterCloseCallback(connection, on_close, side, NULL) < 0)
         return vp_virt_fail(err, "watching the connection to libvirt");
     if (virConnectDomainEventRegisterAny(connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
@@ -125,9 +128,8 @@ static virConnectPtr connect_once(struct vp_virtside *side, struct vp_error *err
 
 static void hand_out(struct vp_virtside *side, virConnectPtr connection)
 {
-    pthread_mutex_lock(&side->mutex);
     side->connection = connection;
-    pthread_mutex_unlock(&side->mutex);
+    atomic_fetch_add(&side->epoch, 1);
     atomic_store(&side->connected, connection != NULL);
     vp_queue_open(&side->queue, connection != NULL && atomic_load(&side->enabled));
     notify(side);
@@ -137,8 +139,8 @@ static void serve(struct vp_virtside *side, virConnectPtr connection)
 {
     hand_out(side, connection);
     vp_journal(LOG_INFO, NULL, NULL, 0, "connected to libvirt");
-    vp_virtwork_all(side);
-    while (!side->closed) {
+    vp_virtwork_all(side, connection);
+    while (!atomic_load(&side->closed)) {
         if (virEventRunDefaultImpl() < 0)
             break;
     }
@@ -174,16 +176,16 @@ static void *connection_thread(void *data)
     return NULL;
 }
 
-virConnectPtr vp_virtside_connection(struct vp_virtside *side)
+virConnectPtr vp_virtside_connect(struct vp_virtside *side, struct vp_error *err)
 {
-    virConnectPtr connection;
+    char uri[512];
 
+    if (!atomic_load(&side->connected))
+        return NULL;
     pthread_mutex_lock(&side->mutex);
-    connection = side->connection;
-    if (connection && virConnectRef(connection) < 0)
-        connection = NULL;
+    snprintf(uri, sizeof(uri), "%s", side->uri);
     pthread_mutex_unlock(&side->mutex);
-    return connection;
+    return vp_virt_open_quiet(uri, err);
 }
 
 /* ---- for the watching thread: nothing here waits for libvirt ---- */

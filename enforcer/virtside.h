@@ -15,6 +15,7 @@ enum vp_virt_want {
     VP_VIRT_TELL = 1,       /* libvirt's live pins = what is in force */
     VP_VIRT_DEFINITION = 2, /* the definition to the policy */
     VP_VIRT_UNDEFINED = 8,  /* its definition was taken away: so is what we kept of it */
+    VP_VIRT_UNTELL = 16,    /* left to its definition: libvirt's live pins = what that says */
     VP_VIRT_LEASE = 4,      /* a lease that stays: ask whether the guest is active at all */
 };
 

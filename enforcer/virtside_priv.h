@@ -21,18 +21,19 @@ struct vp_virtside {
     const char *topology;
     int notify_fd;
     int timer;             /* of libvirt's loop, to wake it */
-    bool closed;           /* the connection's thread only */
-    pthread_mutex_t mutex; /* uri, reconnect, connection */
+    pthread_mutex_t mutex; /* uri, reconnect */
     char *uri;
     bool reconnect;
-    virConnectPtr connection;
-    atomic_bool connected, enabled, look_at_all;
+    virConnectPtr connection; /* for events; its own thread's alone */
+    atomic_bool closed, connected, enabled, look_at_all;
     atomic_uint generation; /* of policies */
+    atomic_uint epoch;      /* of the connection: rises when it comes or goes */
     struct vp_definitions definitions;
     struct vp_queue queue;
 };
 
-/* A reference to today's connection; NULL: there is none. The caller closes. */
-virConnectPtr vp_virtside_connection(struct vp_virtside *side);
+/* A connection of the caller's own to where the event connection goes; NULL:
+ * there is none now, or *err. The caller closes. */
+virConnectPtr vp_virtside_connect(struct vp_virtside *side, struct vp_error *err);
 
 #endif

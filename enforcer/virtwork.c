@@ -16,11 +16,17 @@
 
 #define SECOND_US 1000000
 #define LOCK_MS 2000
+/* What is asked of a guest that libvirt knows. */
+#define GUEST_WANTS (VP_VIRT_TELL | VP_VIRT_UNTELL | VP_VIRT_DEFINITION)
 
 /* A worker's own engine: SQLite handles are not shared between threads. Open
- * only while there is work. */
+ * only while there is work. Its own connection, too: libvirt before 10.4 lets
+ * one of several threads that wait for answers on one connection use the stack
+ * of another (CVE-2024-4418). */
 struct work {
     struct vp_virtside *side;
+    virConnectPtr connection;
+    unsigned epoch;
     struct vp_engine engine;
     bool open;
     unsigned generation;
@@ -88,6 +94,12 @@ static bool is_busy(const struct facts *facts)
     return facts->status && (facts->status->job || facts->status->migrating);
 }
 
+static bool in_force(const struct facts *facts)
+{
+    return facts->in_ledger && facts->row.state == VP_GUEST_RUNNING && facts->row.plan &&
+           !facts->row.unplaced && facts->row.plan->mode == VP_MODE_ENFORCE;
+}
+
 static int tell(struct work *work, virDomainPtr domain, const struct facts *facts,
                 struct vp_error *err)
 {
@@ -96,9 +108,7 @@ static int tell(struct work *work, virDomainPtr domain, const struct facts *fact
     unsigned told = 0;
     int result = 0;
 
-    if (!facts->in_ledger || facts->row.state != VP_GUEST_RUNNING || !facts->row.plan ||
-        facts->row.unplaced || facts->row.plan->mode != VP_MODE_ENFORCE || !facts->status ||
-        !work->engine.set->host.tell_libvirt)
+    if (!in_force(facts) || !facts->status || !work->engine.set->host.tell_libvirt)
         return 0;
     if (vp_engine_pool(&work->engine, &pool, err) < 0)
         return -1;
@@ -107,6 +117,47 @@ static int tell(struct work *work, virDomainPtr domain, const struct facts *fact
     if (pins.count > 0)
         result = vp_virt_tell_pins(domain, &pins, &facts->status->domain->pins,
                                    facts->row.plan->policy, &told, err);
+    vp_pins_clear(&pins);
+    return result;
+}
+
+/* Whether libvirt has pins of ours for a guest that the policies leave to its
+ * definition, now and not only until it is adopted. */
+static bool left_to_definition(struct work *work, const struct facts *facts)
+{
+    struct vp_choice choice;
+
+    if (!facts->status || !facts->status->domain->applied_policy ||
+        !work->engine.set->host.tell_libvirt)
+        return false;
+    if (in_force(facts) && facts->row.plan->placement != VP_PLACE_NONE)
+        return false;
+    vp_engine_choose(&work->engine, facts->status->domain, &choice);
+    return !choice.policy || choice.policy->mode != VP_MODE_ENFORCE ||
+           choice.policy->placement == VP_PLACE_NONE;
+}
+
+/* The pins that virtpin told become the definition's; where libvirt knows of
+ * none nothing is told. */
+static int untell(struct work *work, virDomainPtr domain, const struct facts *facts,
+                  struct vp_error *err)
+{
+    const struct vp_domain *live = facts->status->domain;
+    struct vp_pins own = {0}, pins = {0};
+    unsigned told = 0;
+    int result;
+
+    result = vp_engine_unmanaged_pins(&work->engine, live, &own, err);
+    for (size_t i = 0; result == 0 && i < own.count; i++)
+        if (vp_pins_find(&live->pins, own.item[i].role, own.item[i].index) &&
+            vp_pins_add(&pins, own.item[i].role, own.item[i].index, &own.item[i].cpus) < 0)
+            result = vp_fail(err, VP_HOST, "out of memory");
+    if (result == 0)
+        result = vp_virt_set_pins(domain, &pins, &live->pins, VIR_DOMAIN_AFFECT_LIVE, &told, err);
+    /* The mark last: whoever is killed in between is followed by one who sees it. */
+    if (result == 0)
+        result = vp_virt_mark(domain, NULL, VIR_DOMAIN_AFFECT_LIVE, &told, err);
+    vp_pins_clear(&own);
     vp_pins_clear(&pins);
     return result;
 }
@@ -164,17 +215,20 @@ static unsigned work_on(struct work *work, virConnectPtr connection, const struc
         return 0; /* the next sweep asks again */
     if ((task->wants & VP_VIRT_UNDEFINED) && check_undefined(work, connection, task, err) < 0)
         again |= VP_VIRT_UNDEFINED;
-    if (!(task->wants & (VP_VIRT_TELL | VP_VIRT_DEFINITION)))
+    if (!(task->wants & GUEST_WANTS))
         return again;
     domain = vp_virt_domain(connection, task->uuid, err);
     if (!domain)
         return err->code == VP_GONE ? 0 : task->wants;
     if (read_facts(work, domain, task->uuid, &facts, err) < 0 || is_busy(&facts)) {
         clear_facts(&facts);
-        return task->wants & (VP_VIRT_TELL | VP_VIRT_DEFINITION);
+        return task->wants & GUEST_WANTS;
     }
     if ((task->wants & VP_VIRT_TELL) && tell(work, domain, &facts, err) < 0)
         again |= VP_VIRT_TELL;
+    if ((task->wants & VP_VIRT_UNTELL) && left_to_definition(work, &facts) &&
+        untell(work, domain, &facts, err) < 0)
+        again |= VP_VIRT_UNTELL;
     if ((task->wants & VP_VIRT_DEFINITION) &&
         vp_virtdefinition(&work->side->definitions, &work->engine, domain, err) < 0)
         again |= VP_VIRT_DEFINITION;
@@ -187,21 +241,34 @@ static int64_t delay_of(const struct vp_task *task)
     return SECOND_US * (task->tries < 5 ? 1LL << task->tries : 30LL);
 }
 
+/* NULL: there is no libvirt now, which is no error, or *err. */
+static virConnectPtr connection_of(struct work *work, struct vp_error *err)
+{
+    unsigned epoch = atomic_load(&work->side->epoch);
+
+    if (work->connection && (work->epoch != epoch || virConnectIsAlive(work->connection) != 1)) {
+        virConnectClose(work->connection);
+        work->connection = NULL;
+    }
+    if (!work->connection)
+        work->connection = vp_virtside_connect(work->side, err);
+    work->epoch = epoch;
+    return work->connection;
+}
+
 static void do_task(struct work *work, const struct vp_task *task)
 {
-    VP_AUTO(virConnectPtr) virConnectPtr connection = vp_virtside_connection(work->side);
     struct vp_error err = {0};
+    virConnectPtr connection = connection_of(work, &err);
     unsigned again = task->wants;
 
-    if (connection) {
-        if (open_engine(work, &err) == 0)
-            again = work_on(work, connection, task, &err);
-        /* What is asked again is said once; what is given up is said. */
-        if (err.code != VP_OK && err.code != VP_GONE && err.code != VP_BUSY && task->tries == 0)
-            vp_journal(LOG_WARNING, NULL, NULL, 0, "%s: %s", task->uuid, err.text);
-        if (err.code == VP_HOST)
-            close_engine(work);
-    }
+    if (connection && open_engine(work, &err) == 0)
+        again = work_on(work, connection, task, &err);
+    /* What is asked again is said once; what is given up is said. */
+    if (err.code != VP_OK && err.code != VP_GONE && err.code != VP_BUSY && task->tries == 0)
+        vp_journal(LOG_WARNING, NULL, NULL, 0, "%s: %s", task->uuid, err.text);
+    if (err.code == VP_HOST)
+        close_engine(work);
     vp_queue_done(&work->side->queue, task, again, delay_of(task));
 }
 
@@ -220,20 +287,23 @@ void *vp_virtwork_thread(void *data)
     return NULL;
 }
 
-void vp_virtwork_all(struct vp_virtside *side)
+static void want_of_all(struct vp_virtside *side, virConnectPtr connection, unsigned flags,
+                        unsigned wants)
 {
-    VP_AUTO(virConnectPtr) virConnectPtr connection = vp_virtside_connection(side);
     virDomainPtr *domains = NULL;
     char uuid[VIR_UUID_STRING_BUFLEN];
-    int count;
+    int count = virConnectListAllDomains(connection, &domains, flags);
 
-    if (!connection)
-        return;
-    count = virConnectListAllDomains(connection, &domains, VIR_CONNECT_LIST_DOMAINS_PERSISTENT);
     for (int i = 0; i < count; i++) {
         if (virDomainGetUUIDString(domains[i], uuid) == 0)
-            vp_queue_want(&side->queue, uuid, VP_VIRT_DEFINITION);
+            vp_queue_want(&side->queue, uuid, wants);
         virDomainFree(domains[i]);
     }
     free(domains);
+}
+
+void vp_virtwork_all(struct vp_virtside *side, virConnectPtr connection)
+{
+    want_of_all(side, connection, VIR_CONNECT_LIST_DOMAINS_PERSISTENT, VP_VIRT_DEFINITION);
+    want_of_all(side, connection, VIR_CONNECT_LIST_DOMAINS_ACTIVE, VP_VIRT_UNTELL);
 }

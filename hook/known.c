@@ -27,6 +27,13 @@ void vp_hook_known(char *const *argv, const char *only)
     guest = only;
 }
 
+/* Only what could not start over comes by: what was kept for the launcher holds. */
+enum vp_verdict vp_hook_on_error(const struct vp_conf_where *where)
+{
+    (void)where;
+    return VP_VERDICT_UNSET;
+}
+
 /* Starts over as the other program: nothing has been decided yet, and both
  * streams are files that can be read from their beginning. */
 static int start_over(struct vp_error *err)

@@ -166,6 +166,15 @@ static void say_words(const struct vp_hook *hook)
         return; /* run by hand, without a launcher */
 }
 
+static void say_on_error(enum vp_verdict verdict)
+{
+    const char *words = verdict == VP_VERDICT_REFUSE ? "on-error=refuse\n" : "on-error=allow\n";
+
+    if (verdict != VP_VERDICT_UNSET &&
+        write(VP_CONTROL_FD, words, strlen(words)) != (ssize_t)strlen(words))
+        return; /* run by hand, without a launcher */
+}
+
 static void report_choice(const struct vp_hook *hook)
 {
     if (hook->choice.warning[0] != '\0')
@@ -224,8 +233,11 @@ static int run(struct vp_hook *hook, const struct operation *operation,
     if (read_domain(hook, err) < 0)
         return -1;
     vp_hook_known(hook->argv, hook->domain->named_policy ? NULL : hook->domain->name);
-    if (vp_engine_open_here(&hook->engine, where, topology, err) < 0)
+    if (vp_engine_open_here(&hook->engine, where, topology, err) < 0) {
+        if (!hook->engine.set)
+            say_on_error(vp_hook_on_error(where));
         return -1;
+    }
     vp_engine_choose(&hook->engine, hook->domain, &hook->choice);
     say_words(hook);
     report_choice(hook);

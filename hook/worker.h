@@ -29,6 +29,10 @@ struct vp_hook {
  * guest whose policy alone is asked for (NULL: its metadata may name any). */
 void vp_hook_known(char *const *argv, const char *only);
 
+/* What [host] says where the policies are broken and none was good before;
+ * VP_VERDICT_UNSET: not known here. */
+enum vp_verdict vp_hook_on_error(const struct vp_conf_where *where);
+
 /* Operations: 0 good, -1 with *err: VP_REFUSED refuses, else virtpin failed. */
 int vp_op_prepare(struct vp_hook *hook, struct vp_error *err);
 int vp_op_started(struct vp_hook *hook, struct vp_error *err);

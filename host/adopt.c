@@ -10,9 +10,6 @@
 #include "host/engine_priv.h"
 #include "host/threads.h"
 
-/* A lease this old whose guest runs is one whose `started` was lost. */
-#define STARTED_LATE_MS 10000
-
 static int single(const struct vp_cpuset *cpus)
 {
     return vp_cpuset_count(cpus) == 1 ? vp_cpuset_next(cpus, -1) : -1;
@@ -172,7 +169,7 @@ static int adopt_locked(struct vp_engine *engine, struct adoption *a, struct vp_
         result = 0;
     } else if (found == 1 && row.state == VP_GUEST_LEASE) {
         /* a hook is at work, unless its `started` was lost */
-        if (a->status->vcpu_count > 0 && vp_now_ms() - row.since_ms > STARTED_LATE_MS) {
+        if (a->status->vcpu_count > 0 && vp_now_ms() - row.since_ms > VP_STARTED_LATE_MS) {
             row.state = VP_GUEST_RUNNING;
             row.operation[0] = '\0';
             row.pid = a->status->pid;

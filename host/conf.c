@@ -75,6 +75,24 @@ int vp_conf_load(const struct vp_conf_where *where, struct vp_policy_set **set,
     return 0;
 }
 
+enum vp_verdict vp_conf_on_error(const struct vp_conf_where *where)
+{
+    VP_AUTO(vp_draft) struct vp_draft *draft = vp_draft_new();
+    VP_AUTO(vp_policy_set) struct vp_policy_set *set = NULL;
+    struct vp_findings findings = {0};
+    enum vp_verdict verdict = VP_VERDICT_UNSET;
+    struct utsname name;
+
+    if (!draft)
+        return verdict;
+    vp_conf_read_one(draft, vp_conf_config(where), where->config != NULL, where->lenient_owner,
+                     &findings);
+    if (vp_draft_finish(draft, node_name(where, &name), &set, &findings) == 0)
+        verdict = set->host.on_error;
+    vp_findings_clear(&findings);
+    return verdict;
+}
+
 /* ---- the good set ---- */
 
 static int good_path(const char *run_dir, char *path, size_t size, struct vp_error *err)

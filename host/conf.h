@@ -4,9 +4,10 @@
 
 #include <stdbool.h>
 
+#include "decide/policy.h"
+
 struct vp_error;
 struct vp_findings;
-struct vp_policy_set;
 
 /* Where the configuration is. NULL members: the usual places
  * (/etc/virtpin/virtpin.conf, which may be absent; policy.d in
@@ -35,6 +36,10 @@ int vp_conf_load(const struct vp_conf_where *where, struct vp_policy_set **set,
  * last part is missing. */
 int vp_conf_in_force(const struct vp_conf_where *where, struct vp_policy_set **set, bool *stale,
                      struct vp_findings *findings, struct vp_error *err);
+
+/* [host] on-error of virtpin.conf by itself, for where nothing else can be
+ * taken: VP_VERDICT_UNSET if that file is broken too. */
+enum vp_verdict vp_conf_on_error(const struct vp_conf_where *where);
 
 /* The off switch: the file `disabled` beside virtpin.conf. True if it is
  * there and not past its time; reason (may be NULL, size 256) gets its text.

@@ -371,7 +371,7 @@ static enum vp_definition_result finish(struct vp_work *work, enum vp_redefined 
     case VP_REDEFINED_NOTHING:
         if (work->contested)
             return VP_DEFINITION_CONTESTED;
-        if (work->written && (!work->audit || dry_run))
+        if (work->written && !work->audit)
             return VP_DEFINITION_WRITTEN;
         return work->impossible ? VP_DEFINITION_IMPOSSIBLE : VP_DEFINITION_SAME;
     case VP_REDEFINED_DONE:

@@ -45,6 +45,14 @@ int vp_kept_save(const char *state_dir, const struct vp_kept *kept, struct vp_er
 int vp_kept_remove(const char *state_dir, const char *uuid, enum vp_facet facet,
                    struct vp_error *err);
 void vp_kept_clear(struct vp_kept *kept);
+/* Every guest of which an original is kept, by uuid; the name is what it was
+ * called then, "" where the file cannot be read. The caller frees *guest. */
+struct vp_kept_guest {
+    char uuid[VP_UUID_TEXT];
+    char name[256];
+};
+int vp_kept_list(const char *state_dir, struct vp_kept_guest **guest, size_t *count,
+                 struct vp_error *err);
 /* Notes that the facet was written at that time. */
 void vp_kept_written(struct vp_kept *kept, int64_t now_ms);
 

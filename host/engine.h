@@ -22,13 +22,13 @@ struct vp_error;
  * policy give the plan, the plan is applied. Links no libvirt. */
 struct vp_engine {
     struct vp_conf_where where;
-    struct vp_policy_set *set;     /* owned */
-    bool stale;                    /* the files are broken: set is the last good one */
-    struct vp_findings findings;   /* of loading */
-    struct vp_topology *topology;  /* owned */
+    struct vp_policy_set *set;    /* owned */
+    bool stale;                   /* the files are broken: set is the last good one */
+    struct vp_findings findings;  /* of loading */
+    struct vp_topology *topology; /* owned */
     struct vp_cgroups cgroups;
-    struct vp_ledger *ledger;      /* owned; NULL until vp_engine_ledger */
-    bool rebuilt;                  /* the ledger was missing or broken: adopt what runs */
+    struct vp_ledger *ledger; /* owned; NULL until vp_engine_ledger */
+    bool rebuilt;             /* the ledger was missing or broken: adopt what runs */
     char nodename[256];
     char status_dir[PATH_MAX];     /* libvirt's status files */
     char definition_dir[PATH_MAX]; /* and its definitions */
@@ -118,6 +118,10 @@ int vp_engine_apply(struct vp_engine *engine, const char *uuid, bool always,
  * `except`, may be NULL): after bookings changed. Goes on after a guest's
  * failure; the first error is returned. */
 int vp_engine_apply_pool(struct vp_engine *engine, const char *except, struct vp_error *err);
+
+/* A lease this old whose guest runs is one whose `started` was lost: adopting
+ * makes it a running booking. */
+#define VP_STARTED_LATE_MS 10000
 
 /* Takes a running guest, known by its status file, into the ledger if it is
  * not there: keeps the pins that it has if they satisfy the policy and are

@@ -41,8 +41,8 @@ enum vp_plan_result vp_engine_plan_locked(struct vp_engine *engine, struct vp_pl
                                           struct vp_error *err);
 
 /* As vp_engine_adopt; *unreadable: the guest is the trouble, not the ledger. */
-int vp_engine_adopt_one(struct vp_engine *engine, const char *name, bool *adopted,
-                        bool *unreadable, struct vp_error *err);
+int vp_engine_adopt_one(struct vp_engine *engine, const char *name, bool *adopted, bool *unreadable,
+                        struct vp_error *err);
 
 /* Removes, inside an open transaction, the rows of `seen` that had ended and
  * have not changed since (gen). *freed counts them, may be NULL. */

@@ -22,7 +22,7 @@ const char *vp_guest_state_word(enum vp_guest_state state);
 
 struct vp_guest_row {
     char uuid[VP_UUID_TEXT];
-    char name[256]; /* a file name's length: libvirt keeps NAME.xml */
+    char name[256];     /* a file name's length: libvirt keeps NAME.xml */
     pid_t pid;          /* QEMU's main process, 0 before started */
     uint64_t pid_start; /* vp_process_start */
     enum vp_guest_state state;

@@ -31,17 +31,24 @@ static void prepare_library(void)
     virEventRegisterDefaultImpl();
 }
 
-virConnectPtr vp_virt_open(const char *uri, struct vp_error *err)
+virConnectPtr vp_virt_open_quiet(const char *uri, struct vp_error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     virConnectPtr connection;
 
     pthread_once(&once, prepare_library);
     connection = virConnectOpen(uri);
-    if (!connection) {
+    if (!connection)
         vp_virt_fail(err, "cannot connect to libvirt at %s", uri);
+    return connection;
+}
+
+virConnectPtr vp_virt_open(const char *uri, struct vp_error *err)
+{
+    virConnectPtr connection = vp_virt_open_quiet(uri, err);
+
+    if (!connection)
         return NULL;
-    }
     /* A peer without keep-alive gives 1, a driver in this process NO_SUPPORT. */
     if (virConnectSetKeepAlive(connection, KEEPALIVE_SECONDS, KEEPALIVE_COUNT) < 0 &&
         virGetLastErrorCode() != VIR_ERR_NO_SUPPORT) {

@@ -26,6 +26,11 @@ static inline void virDomainPtr_cleanup(virDomainPtr *domain)
  * silenced process-wide. The caller closes. */
 virConnectPtr vp_virt_open(const char *uri, struct vp_error *err);
 
+/* The same without keep-alive, for a thread beside libvirt's event loop: its
+ * pings would wake the thread inside a call, which libvirt before 10.4 does
+ * not survive (CVE-2024-4418). A hung libvirtd hangs the caller. */
+virConnectPtr vp_virt_open_quiet(const char *uri, struct vp_error *err);
+
 /* Fills *err from libvirt's last error: "CONTEXT: its message". VP_GONE for
  * VIR_ERR_NO_DOMAIN, VP_HOST else. Returns -1. No call of libvirt among the
  * arguments, not even virDomainGetName: each forgets the last error. */

@@ -11,7 +11,7 @@ $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(ARCHIVES)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(ARCHIVES) $(UNIT_LIBS) $(LIBS_FULL)
 
 # The launcher with its fixed paths below the directory that the test works in.
-$(BUILD)/tests/unit/launcher: $(LAUNCHER_SRC) hook/protocol.h
+$(BUILD)/tests/unit/launcher: hook/launcher.c hook/protocol.h
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(call launcher,-DVP_LAUNCHER_FILE='"launcher"' -DVP_LOG_SOCKET='"log"')
@@ -20,7 +20,8 @@ $(BUILD)/tests/unit/test_worker: | $(BUILD)/virtpin-hook-worker $(BUILD)/virtpin
 
 # The command line without its main.
 $(BUILD)/libctl.a: $(filter-out $(BUILD)/ctl/main.o,$(CTL_OBJ))
-$(BUILD)/tests/unit/test_ctl: $(BUILD)/tests/unit/test_ctl.o $(BUILD)/libctl.a $(ARCHIVES)
+$(addprefix $(BUILD)/tests/unit/test_,ctl doctor simulate): $(BUILD)/tests/unit/test_%: \
+    $(BUILD)/tests/unit/test_%.o $(BUILD)/libctl.a $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/libctl.a $(ARCHIVES) $(UNIT_LIBS) $(LIBS_FULL)
 

@@ -73,6 +73,9 @@ check "the vCPU is where it belongs after them" rig_wait 15 assert_affinity a db
 
 check "a vCPU is plugged" rig_virsh a setvcpus web1 2 --live
 check "the new one has the shared CPUs" rig_wait 10 assert_affinity a web1 vcpu 1 "$rest"
+check "an I/O thread is added" rig_virsh a iothreadadd db1 7 --live
+check "it has the shared CPUs, too" rig_wait 10 assert_affinity a db1 iothread 7 "$rest"
+check "and the vCPU is where it was" assert_affinity a db1 vcpu 0 "$own"
 check "libvirt knows the pins" rig_wait 10 assert_match "vcpupin" "*$own*" \
     "$(rig_virsh a vcpupin db1 0 --live)"
 

@@ -37,6 +37,12 @@ told() {
     assert_match "virsh vcpupin" "*0*$own" "$(rig_virsh a vcpupin web1 --live)"
 }
 check "libvirt was told" rig_wait 10 told
+# what libvirt knows is the definition's again, and our mark is gone
+untold() {
+    assert_match "virsh vcpupin" "*0*$all" "$(rig_virsh a vcpupin web1 --live)" &&
+        assert_match "virsh emulatorpin" "*$all" "$(rig_virsh a emulatorpin web1 --live)" &&
+        assert_eq "marks" 0 "$(rig_virsh a dumpxml web1 | grep -c urn:virtpin:applied)"
+}
 check "nothing of it is drift" assert_no_drift a
 check "the normalised policy can be had" assert_match "output" "*placement = dedicated*" \
     "$(rig_exec a virtpind --check)"
@@ -44,6 +50,7 @@ check "the normalised policy can be had" assert_match "output" "*placement = ded
 check "it becomes an audit" web_is audit shared
 check "which status shows" rig_wait 10 assert_guest a web1 mode audit
 check "its CPU is free" rig_wait 5 assert_status a cpus.dedicated ""
+check "libvirt's pins are open" rig_wait 5 untold
 rig_settle
 check "a cpuset is rewritten" narrow
 check "which is recorded" rig_wait 10 assert_drift a cpuset audit
@@ -66,6 +73,25 @@ check "for a while" rig_wait 10 assert_affinity a web1 vcpu 0 "$own"
 printf '[policy other]\nmatch-name = other*\nmode = enforce\nplacement = shared\n' | rig_policy a standard
 check "it has what its definition says" rig_wait 10 assert_affinity a web1 vcpu 0 "$all"
 check "its CPU is free" rig_wait 5 assert_status a cpus.dedicated ""
+check "libvirt's pins are open again" rig_wait 5 untold
+check "and no thread was moved by that" assert_affinity a web1 vcpu 0 "$all"
 check "a cpuset is rewritten" narrow
 sleep 3
 check "which is nobody's business now" assert_affinity a web1 vcpu 0 "$one"
+
+# The same with pins of the definition's own, and placement = none instead of no policy.
+rig_virsh a destroy web1 >/dev/null
+first=${all%%[-,]*}
+check "a definition with pins" rig_define a web1 vcpus=1 uuid="$(rig_virsh a domuuid web1 | head -n 1)" \
+    top="<cputune><vcpupin vcpu='0' cpuset='$first'/></cputune>"
+check "the guest is dedicated" web_is enforce dedicated
+sleep 2
+check "starts" rig_virsh a start web1
+check "libvirt is told" rig_wait 10 told
+own_pins() {
+    assert_match "virsh vcpupin" "* $first" "$(rig_virsh a vcpupin web1 --live)" &&
+        assert_eq "marks" 0 "$(rig_virsh a dumpxml web1 | grep -c urn:virtpin:applied)"
+}
+check "placement becomes none" web_is enforce none
+check "libvirt has the definition's pins" rig_wait 10 own_pins
+check "which are in force" rig_wait 5 assert_affinity a web1 vcpu 0 "$first"

@@ -68,3 +68,25 @@ rig_define a --help vcpus=1
 check "a guest named like an option starts" rig_virsh a start --domain=--help
 check "libvirtd restarts beside it" rig_libvirtd_restart a
 check "it lives" assert_match "the guests that run" '*--help*' "$(rig_virsh a list --name)"
+
+# Broken policies, and none that was good before: [host] on-error, which is not among them.
+rig_virsh a destroy --domain=--help >/dev/null
+rig_conf a virtpin.conf <<'CONF'
+[host]
+on-error = refuse
+CONF
+rig_policy a broken <<<'[policy'
+no_good_set() {
+    rm -f "$root"/run/virtpin/policy.* "$root/run/virtpin/launcher"
+}
+no_good_set
+refused() {
+    local said
+    said=$(rig_virsh a start db1 2>&1) && { echo "it started"; return 1; }
+    assert_match "what virsh says" '*broken.conf:1*no earlier good set*on-error = refuse*' "$said"
+}
+check "with nothing to go by on-error = refuse refuses" refused
+rig_conf a virtpin.conf </dev/null
+no_good_set
+check "on-error = allow lets it start" rig_virsh a start db1
+check "which the journal has" assert_log a "no earlier good set.*on-error = allow"

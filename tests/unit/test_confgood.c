@@ -15,6 +15,7 @@
 #include "decide/policy.h"
 #include "host/conf.h"
 #include "host/confgood.h"
+#include "tests/unit/scratch.h"
 
 static char dir[64], config[128], policy_dir[128];
 static struct vp_conf_where where;
@@ -46,7 +47,7 @@ static void setup(void)
 {
     char text[512];
 
-    strcpy(dir, "/tmp/virtpin-good.XXXXXX");
+    vp_scratch(dir, sizeof(dir), "virtpin-good");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     snprintf(config, sizeof(config), "%s/virtpin.conf", dir);
     snprintf(policy_dir, sizeof(policy_dir), "%s/policy.d", dir);

@@ -107,6 +107,35 @@ START_TEST(kept_comes_back)
 }
 END_TEST
 
+/* Each guest once, however many of its files there are, and nothing else. */
+START_TEST(kept_are_listed)
+{
+    struct vp_kept kept = sample("db-1");
+    struct vp_kept_guest *guest = NULL;
+    struct vp_error err = {0};
+    size_t count = 1;
+
+    ck_assert_int_eq(vp_kept_list(dir, &guest, &count, &err), 0);
+    ck_assert_uint_eq(count, 0);
+    ck_assert_int_eq(vp_kept_save(dir, &kept, &err), 0);
+    kept.facet = VP_FACET_CPU;
+    ck_assert_int_eq(vp_kept_save(dir, &kept, &err), 0);
+    kept.uuid[0] = 'f';
+    ck_assert_int_eq(vp_kept_save(dir, &kept, &err), 0);
+    write_file("definitions/" UUID ".pins.xml", "damaged");
+    write_file("definitions/" UUID ".reverted", "");
+    write_file("definitions/" UUID ".cpu.xml.new", "");
+    write_file("definitions/lock", "");
+    ck_assert_int_eq(vp_kept_list(dir, &guest, &count, &err), 0);
+    ck_assert_uint_eq(count, 2);
+    ck_assert_str_eq(guest[0].uuid, UUID);
+    ck_assert_str_eq(guest[0].name, "db-1");
+    ck_assert_str_eq(guest[1].uuid, kept.uuid);
+    free(guest);
+    vp_kept_clear(&kept);
+}
+END_TEST
+
 static const char *const damages[] = {"",
                                       "<domain/>",
                                       "<?virtpin-kept version=1 ?>\n",
@@ -203,6 +232,7 @@ START_TEST(watch_sees_what_was_overwritten)
     usleep(200000);
     put_definition("<domain>2</domain>");
     write_file("other.xml", "x");
+    usleep(200000); /* what is removed at once may not have been read */
     remove_definition();
     usleep(200000);
     put_definition("<domain>3</domain>");
@@ -597,6 +627,7 @@ int main(void)
 
     tcase_add_checked_fixture(files, make_dir, remove_dir);
     tcase_add_loop_test(files, kept_comes_back, 0, COUNT(names));
+    tcase_add_test(files, kept_are_listed);
     tcase_add_loop_test(files, damage_is_noticed, 0, COUNT(damages));
     tcase_add_test(files, ours_or_theirs);
     tcase_add_test(files, reverted_mark);

@@ -16,6 +16,7 @@
 #include "host/engine_priv.h"
 #include "host/threads.h"
 #include "standin.h"
+#include "tests/unit/scratch.h"
 
 #define FOUR "core:4 pu:1"
 #define TWO "core:2 pu:1" /* what every test machine has: CPU 1 may be dedicated */
@@ -72,7 +73,7 @@ static void setup(void)
 {
     char text[512];
 
-    strcpy(dir, "/tmp/virtpin-engine.XXXXXX");
+    vp_scratch(dir, sizeof(dir), "virtpin-engine");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     snprintf(config, sizeof(config), "%s/virtpin.conf", dir);
     snprintf(policy_dir, sizeof(policy_dir), "%s/policy.d", dir);

@@ -13,13 +13,14 @@
 #include <unistd.h>
 
 #include "host/journalpriv.h"
+#include "tests/unit/scratch.h"
 
-static char dir[] = "/tmp/vp-journal-XXXXXX";
+static char dir[64];
 static char journal[64], log_socket[64], record[65536];
 
 static void make_dir(void)
 {
-    strcpy(dir, "/tmp/vp-journal-XXXXXX");
+    vp_scratch(dir, sizeof(dir), "virtpin-journal");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     snprintf(journal, sizeof(journal), "%s/journal", dir);
     snprintf(log_socket, sizeof(log_socket), "%s/log", dir);

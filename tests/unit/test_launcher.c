@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "tests/unit/scratch.h"
 
 static char build[4096], dir[64];
 
@@ -66,7 +67,7 @@ static void setup(void)
 {
     char path[4200];
 
-    strcpy(dir, "/tmp/virtpin-launcher.XXXXXX");
+    vp_scratch(dir, sizeof(dir), "virtpin-launcher");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     ck_assert_int_eq(chmod(dir, 0755), 0);
     ck_assert_int_eq(chdir(dir), 0);

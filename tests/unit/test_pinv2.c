@@ -12,11 +12,12 @@
 
 #include "decide/error.h"
 #include "host/pin.h"
+#include "tests/unit/scratch.h"
 
 static struct vp_error err;
 static struct vp_cpuset all;
 
-static char tree[] = "/tmp/vp-pin-XXXXXX";
+static char tree[64];
 
 static void put(const char *path, const char *text)
 {
@@ -70,7 +71,7 @@ static void make_v2(struct vp_cgroups *cgroups, const char *cpus, const char *ef
 {
     char sys[64], proc[64];
 
-    strcpy(tree, "/tmp/vp-pin-XXXXXX");
+    vp_scratch(tree, sizeof(tree), "virtpin-pinv2");
     ck_assert_ptr_nonnull(mkdtemp(tree));
     put("sys/cgroup.controllers", "cpuset cpu\n");
     put("sys/g/cpuset.cpus", "\n");

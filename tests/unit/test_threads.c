@@ -5,6 +5,7 @@
 #include "decide/error.h"
 #include "host/threads.h"
 #include "tests/unit/standin.h"
+#include "tests/unit/scratch.h"
 
 static struct vp_error err;
 
@@ -155,7 +156,7 @@ END_TEST
 
 /* ---- status files ---- */
 
-static char dir[] = "/tmp/vp-threads-XXXXXX";
+static char dir[64];
 
 static void put(const char *name, const char *text)
 {
@@ -298,7 +299,7 @@ END_TEST
 
 static void make_dir(void)
 {
-    strcpy(dir, "/tmp/vp-threads-XXXXXX");
+    vp_scratch(dir, sizeof(dir), "virtpin-threads");
     ck_assert_ptr_nonnull(mkdtemp(dir));
 }
 

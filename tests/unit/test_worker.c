@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "tests/unit/scratch.h"
 
 static char programs[4096], dir[64];
 static char out[65536], err[4096], control[256];
@@ -52,7 +53,7 @@ static void setup(void)
 {
     char path[128];
 
-    strcpy(dir, "/tmp/virtpin-worker.XXXXXX");
+    vp_scratch(dir, sizeof(dir), "virtpin-worker");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     snprintf(path, sizeof(path), "%s/policy.d", dir);
     ck_assert_int_eq(mkdir(path, 0755), 0);

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Guests of a simulated host: started, stopped, looked up; their bookings. */
+#include "ctl/simulate.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl/simulate_cpu.h"
+#include "decide/error.h"
+
+/* ---- bookings ---- */
+
+static void count_fixed(struct vp_sim *sim, const struct vp_cpuset *cpus, bool more)
+{
+    for (int c = vp_cpuset_next(cpus, -1); c >= 0; c = vp_cpuset_next(cpus, c)) {
+        sim->fixed_users[c] += more ? 1 : -1u;
+        if (sim->fixed_users[c] > 0)
+            vp_cpuset_add(&sim->sum.fixed, c);
+        else
+            vp_cpuset_remove(&sim->sum.fixed, c);
+    }
+}
+
+void vp_sim_book(struct vp_sim *sim, const struct vp_sim_guest *guest)
+{
+    if (guest->booking) {
+        vp_cpuset_or(&sim->sum.exclusive, &guest->booking->exclusive);
+        count_fixed(sim, &guest->booking->fixed, true);
+    }
+    sim->pool_users += guest->uses_pool;
+    sim->sum.uses_pool = sim->pool_users > 0;
+}
+
+void vp_sim_unbook(struct vp_sim *sim, const struct vp_sim_guest *guest)
+{
+    if (guest->booking) {
+        vp_cpuset_minus(&sim->sum.exclusive, &guest->booking->exclusive);
+        count_fixed(sim, &guest->booking->fixed, false);
+    }
+    sim->pool_users -= guest->uses_pool;
+    sim->sum.uses_pool = sim->pool_users > 0;
+}
+
+static int take_booking(const struct vp_plan *plan, struct vp_sim_guest *guest,
+                        struct vp_error *err)
+{
+    struct vp_sim_booking held = {.fixed = plan->fixed_cpus, .uses_pool = vp_plan_uses_pool(plan)};
+
+    vp_plan_exclusive(plan, &held.exclusive);
+    held.used = held.exclusive;
+    vp_cpuset_minus(&held.used, &plan->idle_cpus);
+    guest->uses_pool = held.uses_pool;
+    guest->booking = NULL;
+    if (vp_cpuset_empty(&held.exclusive) && vp_cpuset_empty(&held.fixed))
+        return 0;
+    guest->booking = malloc(sizeof(held));
+    if (!guest->booking)
+        return vp_fail(err, VP_HOST, "out of memory");
+    *guest->booking = held;
+    return 0;
+}
+
+/* ---- planning ---- */
+
+static double micros_since(const struct timespec *begin)
+{
+    struct timespec end;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    return (double)(end.tv_sec - begin->tv_sec) * 1e6 +
+           (double)(end.tv_nsec - begin->tv_nsec) / 1e3;
+}
+
+enum vp_plan_result vp_sim_plan(struct vp_sim *sim, struct vp_sim_guest *guest,
+                                struct vp_plan **plan, struct vp_place_answer *answer,
+                                struct vp_sim_times *times, struct vp_error *err)
+{
+    const struct vp_domain domain = {.id = -1,
+                                     .name = guest->id,
+                                     .vcpus = guest->vcpus,
+                                     .vcpus_current = guest->vcpus,
+                                     .memory_kib = guest->memory_kib,
+                                     .cell = guest->cell,
+                                     .cell_count = guest->cell_count,
+                                     .iothread = sim->iothread,
+                                     .iothread_count = guest->iothreads};
+    const struct vp_plan_input input = {.set = sim->set,
+                                        .policy = guest->policy,
+                                        .domain = &domain,
+                                        .topology = sim->topology,
+                                        .holding = &sim->sum,
+                                        .holding_count = 1};
+    enum vp_plan_result result;
+    struct timespec begin;
+
+    memset(answer, 0, sizeof(*answer));
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    result = vp_plan_make(&input, plan, answer, NULL, err);
+    *times = (struct vp_sim_times){sim->micros, micros_since(&begin)};
+    vp_place_clear(answer);
+    if (result == VP_PLAN_OK && take_booking(*plan, guest, err) < 0)
+        result = VP_PLAN_FAILED;
+    if (result == VP_PLAN_FAILED) {
+        vp_plan_free(*plan);
+        *plan = NULL;
+    }
+    return result;
+}
+
+/* ---- guests ---- */
+
+static void free_guest(struct vp_sim *sim, struct vp_sim_guest *guest)
+{
+    if (guest->policy)
+        vp_sim_drop_policy(sim, guest);
+    free(guest->booking);
+    free(guest->home);
+    free(guest->cell);
+    free(guest->id);
+    free(guest);
+}
+
+static struct vp_sim_guest *find_guest(const struct vp_sim *sim, const char *id)
+{
+    return xmlHashLookup(sim->guests, (const xmlChar *)id);
+}
+
+static int link_guest(struct vp_sim *sim, struct vp_sim_guest *guest, struct vp_error *err)
+{
+    if (xmlHashAddEntry(sim->guests, (const xmlChar *)guest->id, guest) < 0)
+        return vp_fail(err, VP_HOST, "out of memory");
+    guest->before = sim->last;
+    if (sim->last)
+        sim->last->after = guest;
+    else
+        sim->first = guest;
+    sim->last = guest;
+    return 0;
+}
+
+static void unlink_guest(struct vp_sim *sim, struct vp_sim_guest *guest)
+{
+    xmlHashRemoveEntry(sim->guests, (const xmlChar *)guest->id, NULL);
+    if (guest->before)
+        guest->before->after = guest->after;
+    else
+        sim->first = guest->after;
+    if (guest->after)
+        guest->after->before = guest->before;
+    else
+        sim->last = guest->before;
+}
+
+/* Takes the request's cells. */
+static struct vp_sim_guest *new_guest(struct vp_sim_request *request, struct vp_error *err)
+{
+    struct vp_sim_guest *guest = calloc(1, sizeof(*guest));
+
+    if (!guest || !(guest->id = strdup(request->id))) {
+        free(guest);
+        vp_fail(err, VP_HOST, "out of memory");
+        return NULL;
+    }
+    guest->vcpus = request->vcpus;
+    guest->iothreads = request->iothreads;
+    guest->vhost = request->vhost;
+    guest->memory_kib = request->memory_kib;
+    guest->cell = request->cell;
+    guest->cell_count = request->cell_count;
+    request->cell = NULL;
+    return guest;
+}
+
+/* Plans, and on success links and books; *taken says so. */
+static int place_guest(struct vp_sim *sim, struct vp_sim_guest *guest, bool *taken,
+                       json_object **answer, struct vp_error *err)
+{
+    struct vp_place_answer found;
+    struct vp_sim_times times;
+    struct vp_plan *plan = NULL;
+    int result = 0;
+
+    switch (vp_sim_plan(sim, guest, &plan, &found, &times, err)) {
+    case VP_PLAN_REFUSED:
+        *answer = vp_sim_answer_refused(guest->id, &found, err, &times);
+        break;
+    case VP_PLAN_FAILED:
+        result = -1;
+        break;
+    case VP_PLAN_OK:
+        result = link_guest(sim, guest, err);
+        if (result < 0)
+            break;
+        *taken = true;
+        vp_sim_book(sim, guest);
+        *answer = vp_sim_answer_placed(sim, guest, plan, &times);
+        break;
+    }
+    vp_plan_free(plan);
+    return result;
+}
+
+static int start(struct vp_sim *sim, struct vp_sim_request *request, json_object **answer,
+                 struct vp_error *err)
+{
+    struct vp_sim_guest *guest;
+    bool taken = false;
+    int result;
+
+    if (find_guest(sim, request->id))
+        return vp_fail(err, VP_INPUT, "guest \"%.80s\" is started already", request->id);
+    guest = new_guest(request, err);
+    if (!guest)
+        return -1;
+    result = vp_sim_take_policy(sim, request->policy, guest, err);
+    if (result == 0)
+        result = place_guest(sim, guest, &taken, answer, err);
+    if (!taken)
+        free_guest(sim, guest);
+    return result;
+}
+
+static int stop(struct vp_sim *sim, const char *id, json_object **answer, struct vp_error *err)
+{
+    struct vp_sim_guest *guest = find_guest(sim, id);
+
+    if (!guest)
+        return vp_fail(err, VP_INPUT, "no guest \"%.80s\" is started", id);
+    vp_sim_unbook(sim, guest);
+    unlink_guest(sim, guest);
+    *answer = vp_sim_answer_stopped(sim, guest->id);
+    free_guest(sim, guest);
+    return 0;
+}
+
+int vp_sim_line(struct vp_sim *sim, json_object *line, json_object **answer, struct vp_error *err)
+{
+    struct vp_sim_request request;
+    int result;
+
+    *answer = NULL;
+    result = vp_sim_read(line, &request, err);
+    if (result == 0) {
+        switch (request.op) {
+        case VP_SIM_START:
+            result = start(sim, &request, answer, err);
+            break;
+        case VP_SIM_STOP:
+            result = stop(sim, request.id, answer, err);
+            break;
+        case VP_SIM_OFFLINE:
+        case VP_SIM_ONLINE:
+            result = vp_sim_cpu(sim, request.cpu, request.op == VP_SIM_ONLINE, answer, err);
+            break;
+        }
+    }
+    free(request.cell);
+    return result < 0 && err->code == VP_INPUT ? 1 : result;
+}
+
+/* ---- the host ---- */
+
+int vp_sim_begin(struct vp_sim *sim, const struct vp_policy_set *set, struct vp_topology *topology,
+                 struct vp_error *err)
+{
+    sim->set = set;
+    sim->topology = topology;
+    sim->pu_count = topology->count;
+    sim->pu = malloc(topology->count * sizeof(*sim->pu));
+    sim->fixed_users = calloc(VP_CPU_MAX, sizeof(*sim->fixed_users));
+    sim->iothread = malloc(VP_VCPUS_MAX * sizeof(*sim->iothread));
+    sim->guests = xmlHashCreate(0);
+    sim->policies = xmlHashCreate(0);
+    strcpy(sim->sum.uuid, "guests");
+    if (!sim->pu || !sim->fixed_users || !sim->iothread || !sim->guests || !sim->policies)
+        return vp_fail(err, VP_HOST, "out of memory");
+    memcpy(sim->pu, topology->pu, topology->count * sizeof(*sim->pu));
+    for (unsigned i = 0; i < VP_VCPUS_MAX; i++)
+        sim->iothread[i] = i + 1;
+    return 0;
+}
+
+void vp_sim_end(struct vp_sim *sim)
+{
+    struct vp_sim_guest *next;
+
+    for (struct vp_sim_guest *guest = sim->first; guest; guest = next) {
+        next = guest->after;
+        free_guest(sim, guest);
+    }
+    xmlHashFree(sim->guests, NULL);
+    xmlHashFree(sim->policies, NULL);
+    free(sim->iothread);
+    free(sim->fixed_users);
+    free(sim->pu);
+    *sim = (struct vp_sim){0};
+}
