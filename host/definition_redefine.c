@@ -10,6 +10,7 @@
 #include "decide/domain.h"
 #include "decide/domxml.h"
 #include "decide/error.h"
+#include "decide/rewriteagent.h"
 #include "host/definition_watch.h"
 #include "host/virt.h"
 
@@ -52,10 +53,35 @@ static void drop(xmlNode *root, const char *name)
     }
 }
 
+static bool is_channel_bus(const xmlNode *node)
+{
+    const char *type = vp_xml_is(node, "controller") ? vp_xml_attr(node, "type") : NULL;
+
+    return type && (strcmp(type, "virtio-serial") == 0 || strcmp(type, "pci") == 0);
+}
+
+/* The agent's channel, and the controllers that libvirt adds for it. */
+static void drop_channel(xmlNode *devices)
+{
+    xmlNode *channel = vp_agent_channel(devices), *next;
+
+    if (channel) {
+        xmlUnlinkNode(channel);
+        xmlFreeNode(channel);
+    }
+    for (xmlNode *node = devices ? devices->children : NULL; node; node = next) {
+        next = node->next;
+        if (!is_channel_bus(node))
+            continue;
+        xmlUnlinkNode(node);
+        xmlFreeNode(node);
+    }
+}
+
 /* A definition without what virtpin may change; NULL if it cannot be read. */
 static xmlChar *outside(const char *xml)
 {
-    static const char *const ours[] = {"cpu", "vcpu", "cputune", "numatune", "metadata"};
+    static const char *const ours[] = {"cpu", "vcpu", "vcpus", "cputune", "numatune", "metadata"};
     VP_AUTO(xmlFreeDoc) xmlDoc *doc = vp_xml_parse(xml, strlen(xml), NULL);
     xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
     xmlChar *text = NULL;
@@ -65,6 +91,7 @@ static xmlChar *outside(const char *xml)
         return NULL;
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
         drop(root, ours[i]);
+    drop_channel(vp_xml_child(root, "devices"));
     xmlDocDumpMemory(doc, &text, &length);
     return text;
 }
