@@ -34,8 +34,7 @@ enum part {
 
 static const char *const part_name[PARTS] = {
     "name",      "uuid",        "title",    "metadata", "memory", "vcpu",    "vcpus",
-    "iothreads", "iothreadids", "resource", "os",       "cpu",    "cputune",
-    "devices",
+    "iothreads", "iothreadids", "resource", "os",       "cpu",    "cputune", "devices",
 };
 
 static void find_parts(const xmlNode *root, const xmlNode **part)

@@ -30,7 +30,7 @@ struct vp_cpu_feature {
 struct vp_guest_cpu {
     bool present;
     char *mode, *match, *check, *migratable, *model, *fallback;
-    char *cache, *cache_level; /* <cache mode= level=> */
+    char *cache, *cache_level;   /* <cache mode= level=> */
     char *addr_mode, *addr_bits; /* <maxphysaddr mode= bits=> */
     char *pmu, *hint_dedicated;  /* state= of <pmu> and <kvm><hint-dedicated> in <features> */
     struct vp_cpu_feature *feature;
@@ -55,9 +55,9 @@ struct vp_domain {
     struct vp_metadata_element *metadata; /* direct children of <metadata> */
     size_t metadata_count;
     uint64_t memory_kib;
-    unsigned vcpus, vcpus_current; /* maximum; at boot */
-    struct vp_cpuset vcpus_online; /* from <vcpus>, else 0..current-1 */
-    bool has_vcpus;                /* <vcpus> is there */
+    unsigned vcpus, vcpus_current;       /* maximum; at boot */
+    struct vp_cpuset vcpus_online;       /* from <vcpus>, else 0..current-1 */
+    bool has_vcpus;                      /* <vcpus> is there */
     struct vp_cpuset vcpus_hotpluggable; /* of those online */
     bool has_agent;                      /* a channel org.qemu.guest_agent.0 */
     struct vp_guest_cpu cpu;
