@@ -23,6 +23,12 @@ virConnectPtr vp_ctl_connect(const char *uri, struct vp_error *err)
     vp_waiting(doing, GIVE_UP_S);
     connection = vp_virt_open(uri, err);
     vp_waited();
+    if (!connection) {
+        size_t used = strlen(err->text);
+
+        snprintf(err->text + used, sizeof(err->text) - used,
+                 " (systemctl status libvirtd virtqemud)");
+    }
     return connection;
 }
 

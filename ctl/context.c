@@ -85,7 +85,7 @@ int vp_ctl_ledger(const struct vp_ctl *ctl, struct vp_engine *engine, bool may_c
     if (ctl->topology)
         return 0;
     snprintf(path, sizeof(path), "%s/ledger.db", engine->set->host.run_dir);
-    if (!may_create && access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
+    if (!may_create && access(path, F_OK) != 0 && errno == ENOENT)
         return 0;
     return vp_engine_ledger(engine, may_create, err);
 }

@@ -54,25 +54,25 @@ struct vp_doctor {
     /* given by the caller */
     const char *root; /* "" for this host */
     int64_t now_ms;
-    bool is_root;
-    uid_t owner; /* root's, whose everything has to be */
-    bool enabled;
-    char disabled_why[256];
     const struct vp_policy_set *set;    /* never NULL: the defaults where nothing could be read */
-    bool policy_loaded, policy_stale;   /* the files are sound; the last good set is used */
-    const struct vp_findings *findings; /* of loading */
+    const struct vp_findings *findings; /* of loading it */
     struct vp_enforcer_facts enforcer;
-    struct vp_cgroups cgroups;
     const struct vp_hierarchies *hierarchies; /* NULL: unknown */
     const char *kernel;                       /* uname -r */
     unsigned long libvirt;                    /* of the library, 1000000 * major + ...; 0 unknown */
-    bool systemd;                             /* units can be asked */
     int64_t daemon_changed_ms; /* libvirt's unit was started or reloaded; 0 unknown */
     const char *hook_log;      /* what libvirt said of hooks, lines; NULL: nothing */
-    int fanotify;              /* 0, or why it is not to be had (errno) */
-    int ledger;                /* 1 open, 0 none yet, -1: ledger_why */
-    const char *ledger_why;
     const struct vp_guest_rows *rows;
+    const char *ledger_why;
+    int ledger;   /* 1 open, 0 none yet, -1: ledger_why */
+    int fanotify; /* 0, or why it is not to be had (errno) */
+    struct vp_cgroups cgroups;
+    uid_t owner; /* root's, whose everything has to be */
+    bool is_root;
+    bool systemd; /* units can be asked */
+    bool enabled;
+    char disabled_why[256];
+    bool policy_loaded, policy_stale; /* the files are sound; the last good set is used */
 
     /* found on the way */
     struct vp_diagnosis *item;

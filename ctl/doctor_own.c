@@ -157,8 +157,16 @@ static void check_space(struct vp_doctor *doctor, const char *dir)
     char path[PATH_MAX];
 
     snprintf(path, sizeof(path), "%.2000s%.2000s", doctor->root, dir);
-    if (statvfs(path, &space) != 0 || space.f_blocks == 0 ||
-        (uint64_t)space.f_bavail * space.f_frsize >= 1u << 20)
+    if (statvfs(path, &space) != 0)
+        return;
+    if (space.f_flag & ST_RDONLY) {
+        vp_doctor_say(doctor, VP_CHECK_ERROR,
+                      "%s is on a file system that is read-only: nothing can be booked or kept",
+                      dir);
+        vp_doctor_remedy(doctor, "mount -o remount,rw $(findmnt -no TARGET -T %s)", dir);
+        return;
+    }
+    if (space.f_blocks == 0 || (uint64_t)space.f_bavail * space.f_frsize >= 1u << 20)
         return;
     vp_doctor_say(doctor, VP_CHECK_ERROR,
                   "the file system of %s is full: nothing can be booked, and libvirt's daemon may "

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/ctl.h"
 #include "decide/error.h"
@@ -44,6 +45,8 @@ int main(int argc, char **argv)
     status = ctl.verb->run(&ctl, &err);
     if (status < 0) {
         fprintf(stderr, "virtpin: %s\n", err.text);
+        if (err.code == VP_HOST && geteuid() != 0)
+            fprintf(stderr, "virtpin: it was not run as root, who alone may read what it needs\n");
         status = vp_exit_code(err.code);
         if (status == VP_EXIT_GOOD)
             status = VP_EXIT_HOST;

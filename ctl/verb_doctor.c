@@ -136,8 +136,9 @@ static void log_file(FILE *out, const struct vp_doctor *doctor, const char *path
     file = fopen(full, "re");
     if (!file)
         return;
-    if (fseek(file, -LOG_BYTES, SEEK_END) == 0)
-        length = getline(&line, &room, file); /* what is left of a cut line */
+    /* what is left of a cut line is passed over */
+    if (fseek(file, -LOG_BYTES, SEEK_END) == 0 && getline(&line, &room, file) < 0)
+        rewind(file);
     while ((length = getline(&line, &room, file)) > 0)
         if (is_failure(line, (size_t)length))
             fputs(line, out);

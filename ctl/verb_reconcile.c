@@ -160,8 +160,10 @@ static void print_end(struct pass *pass)
     json_object *object;
 
     if (!pass->ctl->json) {
-        printf("%u guests looked at, %u differences repaired, %u findings left\n", pass->guests,
-               pass->repaired, pass->left);
+        printf("%u %s looked at, %u %s repaired, %u %s left\n", pass->guests,
+               pass->guests == 1 ? "guest" : "guests", pass->repaired,
+               pass->repaired == 1 ? "difference" : "differences", pass->left,
+               pass->left == 1 ? "finding" : "findings");
         return;
     }
     object = vp_json_new("virtpin.reconcile/1");

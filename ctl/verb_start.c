@@ -40,12 +40,30 @@ static unsigned create_flags(const struct vp_ctl *ctl)
            (vp_ctl_option(ctl, "autodestroy") ? VIR_DOMAIN_START_AUTODESTROY : 0u);
 }
 
+/* libvirt wraps what our hook says into the whole call of its child: "internal
+ * error: Child process (...) unexpected exit status 1: virtpin: SENTENCE".
+ * Where there is such a sentence it is all that matters; false if not. */
+static bool our_sentence(const char *message, char *sentence, size_t size)
+{
+    const char *at = strstr(message, "unexpected exit status ");
+
+    at = at ? strstr(at, ": virtpin: ") : NULL;
+    if (!at)
+        return false;
+    at += strlen(": virtpin: ");
+    snprintf(sentence, size, "%.*s", (int)strcspn(at, "\n"), at);
+    return true;
+}
+
 /* A refusal of a hook is the policy's; anything else this host's. */
 static int create_failed(const char *name, struct vp_error *err)
 {
     virErrorPtr last = virGetLastError();
     bool hook = last && last->code == VIR_ERR_HOOK_SCRIPT_FAILED;
+    char sentence[512];
 
+    if (hook && last->message && our_sentence(last->message, sentence, sizeof(sentence)))
+        return vp_fail(err, VP_REFUSED, "%s was not started: %s", name, sentence);
     vp_virt_fail(err, "%s was not started", name);
     if (hook)
         err->code = VP_REFUSED;

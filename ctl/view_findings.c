@@ -40,18 +40,23 @@ static int report_intruder(struct vp_view *view, const struct vp_view_guest *own
                            const struct vp_view_guest *other, const struct vp_cpuset *cpus)
 {
     VP_AUTO(free) char *list = vp_cpuset_format(cpus);
-    const char *why = other->state == VP_VIEW_UNMANAGED   ? "which virtpin does not manage"
+    bool one = vp_cpuset_count(cpus) == 1;
+    /* its start went by on-error, or it came while virtpin was away */
+    bool late = other->state == VP_VIEW_UNMANAGED && other->policy &&
+                other->mode == VP_MODE_ENFORCE && other->placement != VP_PLACE_NONE;
+    const char *why = late                                ? "which virtpin has not taken in yet"
+                      : other->state == VP_VIEW_UNMANAGED ? "which virtpin does not manage"
                       : other->state == VP_VIEW_UNPLACED  ? "which has no place under its policy"
                       : other->mode == VP_MODE_AUDIT      ? "whose policy is only audited"
                       : other->placement == VP_PLACE_NONE ? "whose policy has placement = none"
                                                           : "whose threads have drifted";
     char text[1024];
 
-    snprintf(text, sizeof(text),
-             "CPUs %s are not exclusive to %s: guest %s, %s, may run on them too",
-             list ? list : "?", owner->name, other->name, why);
+    snprintf(text, sizeof(text), "CPU%s %s %s not exclusive to %s: guest %s, %s, may run there too",
+             one ? "" : "s", list ? list : "?", one ? "is" : "are", owner->name, other->name, why);
     return add(view, VP_ERROR, owner->name, text,
-               other->state == VP_VIEW_UNMANAGED || other->placement == VP_PLACE_NONE ? CATCH_ALL
+               late ? "virtpin reconcile"
+               : other->state == VP_VIEW_UNMANAGED || other->placement == VP_PLACE_NONE ? CATCH_ALL
                : other->mode == VP_MODE_AUDIT ? "mode = enforce in its policy"
                                               : "virtpin reconcile");
 }

@@ -146,6 +146,16 @@ static int leave_most(struct apart *apart)
     return 1;
 }
 
+/* Cells of one size are alike: what one of them cannot bear, no other can. */
+static bool tried(const struct vp_place *place, size_t cell)
+{
+    size_t first = 0;
+
+    while (place->cell[first].vcpus != place->cell[cell].vcpus)
+        first++;
+    return first < cell;
+}
+
 /* The first cell on whose node all extra threads can be, as the cells go. */
 static int with_one_cell(struct apart *apart)
 {
@@ -153,6 +163,8 @@ static int with_one_cell(struct apart *apart)
     int result = 0;
 
     for (size_t cell = 0; cell < apart->cells && result == 0; cell++) {
+        if (tried(place, cell))
+            continue;
         place->cell[cell].extras = place->extras;
         fill_costs(apart);
         result = assign(apart, apart->cost, apart->match, &apart->sum);
@@ -166,11 +178,17 @@ static int with_one_cell(struct apart *apart)
 
 static unsigned most_extras(const struct apart *apart, size_t cell, size_t node)
 {
-    unsigned extras = 0;
+    unsigned low = 0, high = apart->place->extras + 1;
 
-    while (extras < apart->place->extras && price(apart, cell, node, extras + 1) < VP_COST_NEVER)
-        extras++;
-    return extras;
+    while (high - low > 1) {
+        unsigned middle = low + (high - low) / 2;
+
+        if (price(apart, cell, node, middle) < VP_COST_NEVER)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 /* Where no single node has room for the extra threads: the matching that has

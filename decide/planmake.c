@@ -284,7 +284,7 @@ static void book_answer(struct vp_plan *plan, const struct vp_place_request *req
 }
 
 /* Who has the CPUs that this guest could have had: "; db-1 has CPUs 4-7, db-2
- * has CPU 8 for 10 s after its stop, 3 more guests". */
+ * has CPU 8 for 10 s after its stop, fw-1 is pinned to CPU 9, 3 more guests". */
 static void say_holders(const struct vp_making *m, char *text, size_t size)
 {
     size_t used = 0;
@@ -293,22 +293,24 @@ static void say_holders(const struct vp_making *m, char *text, size_t size)
     text[0] = '\0';
     for (size_t i = 0; i < m->in->holding_count; i++) {
         const struct vp_holding *holding = &m->in->holding[i];
+        bool pinned = vp_cpuset_empty(&holding->exclusive);
+        const struct vp_cpuset *has = pinned ? &holding->fixed : &holding->exclusive;
         char list[64], cpus[80];
-        unsigned count;
+        unsigned count = vp_cpuset_count(has);
 
-        if (vp_cpuset_empty(&holding->exclusive) || strcmp(holding->uuid, m->in->domain->uuid) == 0)
+        if (count == 0 || strcmp(holding->uuid, m->in->domain->uuid) == 0)
             continue;
         if (named == 3) {
             more++;
             continue;
         }
-        count = vp_cpuset_count(&holding->exclusive);
-        if (vp_cpuset_print(&holding->exclusive, list, sizeof(list)) >= sizeof(list))
+        if (vp_cpuset_print(has, list, sizeof(list)) >= sizeof(list))
             snprintf(cpus, sizeof(cpus), "%u CPUs", count);
         else
             snprintf(cpus, sizeof(cpus), "CPU%s %s", count == 1 ? "" : "s", list);
-        used += (size_t)snprintf(text + used, size - used, "%s%.60s has %s%s",
-                                 named++ == 0 ? "; " : ", ", holding->name, cpus,
+        used += (size_t)snprintf(text + used, size - used, "%s%.60s %s %s%s",
+                                 named++ == 0 ? "; " : ", ", holding->name,
+                                 pinned ? "is pinned to" : "has", cpus,
                                  holding->held_until_ms != 0 ? " for 10 s after its stop" : "");
     }
     if (more > 0)

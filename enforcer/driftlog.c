@@ -90,6 +90,18 @@ static void send_record(const struct vp_drift_record *record, const struct texts
                    texts->found[0] ? texts->found : "none", texts->by, verb);
 }
 
+size_t vp_driftlog_text(const struct vp_drift_record *record, char *text, size_t size)
+{
+    struct texts texts;
+    int length;
+
+    fill_texts(record, &texts);
+    length = snprintf(text, size, "%s: %s: %s: wanted CPUs %s, found %s, %s", record->guest,
+                      texts.thread, vp_drift_kind_word(record->kind), texts.wanted,
+                      texts.found[0] ? texts.found : "none", texts.by);
+    return length > 0 ? (size_t)length : 0;
+}
+
 void vp_driftlog(const struct vp_drift_record *record)
 {
     struct texts texts;

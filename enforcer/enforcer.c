@@ -27,7 +27,7 @@ int vp_enforcer_open(struct vp_enforcer *enforcer, struct vp_error *err)
 
     enforcer->run.lock_fd = enforcer->run.fd = -1;
     enforcer->fanotify = enforcer->status_fd = enforcer->conf_fd = enforcer->run_fd = -1;
-    enforcer->definition_fd = -1;
+    enforcer->definition_fd = enforcer->intent.fd = -1;
     enforcer->first_sync = true;
     if (vp_engine_open_here(engine, &enforcer->where, enforcer->topology, err) < 0)
         return -1;
@@ -35,6 +35,10 @@ int vp_enforcer_open(struct vp_enforcer *enforcer, struct vp_error *err)
     vp_reload_say(enforcer, engine);
     if (vp_runfile_open(&enforcer->run, engine->set->host.run_dir, err) < 0)
         return -1;
+    if (vp_intent_open(&enforcer->intent, engine->set->host.run_dir, err) < 0) {
+        vp_enforcer_complain(enforcer, err); /* it only says more */
+        *err = (struct vp_error){0};
+    }
     enforcer->run.since_ms = vp_now_ms();
     enforcer->run.last_sweep_ms = enforcer->run.since_ms;
     if (vp_engine_ledger(engine, true, err) < 0)
@@ -52,6 +56,7 @@ void vp_enforcer_close(struct vp_enforcer *enforcer)
     sd_event_source_unref(enforcer->due);
     sd_event_source_unref(enforcer->reload);
     sd_event_unref(enforcer->event);
+    vp_intent_close(&enforcer->intent);
     vp_runfile_close(&enforcer->run);
     vp_engine_close(&enforcer->engine);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "enforcer/intent.h"
 #include "enforcer/runfile.h"
 #include "enforcer/virtside.h"
 #include "enforcer/watched.h"
@@ -20,6 +21,7 @@ struct vp_enforcer {
     const char *topology;       /* --topology, NULL: this host */
     struct vp_engine engine;
     struct vp_runfile run;
+    struct vp_intent intent;
     struct vp_virtside *virtside;
     sd_event *event;
 

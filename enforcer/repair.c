@@ -270,6 +270,21 @@ static void settle_case(struct look *look, const struct vp_diff *diff, bool diff
     vp_record_state(seen, VP_DRIFT_REPAIRED, vp_clock_us() - seen->event_us);
 }
 
+/* Differences that the journal has not had: it hears of them after the repair. */
+static void keep_intent(struct look *look)
+{
+    for (size_t i = 0; i < look->diffs.count; i++) {
+        const struct vp_diff *diff = &look->diffs.item[i];
+        struct vp_case *seen =
+            look->repair[i] ? vp_record_find(look->guest, diff->role, diff->index, diff->kind)
+                            : NULL;
+
+        if (seen && seen->standing && !seen->said)
+            vp_intent_add(&look->enforcer->intent, &seen->record);
+    }
+    vp_intent_keep(&look->enforcer->intent);
+}
+
 static void repair(struct look *look)
 {
     struct vp_enforcer *enforcer = look->enforcer;
@@ -280,6 +295,7 @@ static void repair(struct look *look)
     choose_threads(look);
     if (look->touched.count == 0)
         return;
+    keep_intent(look);
     if (vp_pin_apply(&enforcer->engine.cgroups, &look->touched, guest->root, &guest->pins,
                      &enforcer->engine.topology->online, false, &report, &err) < 0)
         vp_fail(&err, VP_HOST, "out of memory");
@@ -309,6 +325,7 @@ static void finish(struct look *look)
     vp_record_gone(guest, false);
     vp_pins_look(look->enforcer, guest, look->now_us);
     vp_record_save(look->enforcer, guest);
+    vp_intent_done(&look->enforcer->intent);
     vp_watched_remember(guest, &look->threads);
     memset(guest->write, 0, sizeof(guest->write));
     guest->event_us = 0;

@@ -151,6 +151,20 @@ static bool drop_guests(struct vp_enforcer *enforcer, const struct vp_guest_rows
     return kept < before;
 }
 
+static void say_placed(const struct vp_enforcer *enforcer, const struct vp_guest_row *was)
+{
+    struct vp_guest_row row = {0};
+    char cpus[256];
+
+    if (vp_ledger_guest(enforcer->engine.ledger, was->uuid, &row, NULL) == 1 && row.plan &&
+        !row.unplaced) {
+        vp_cpuset_print(&row.plan->vcpu_cpus, cpus, sizeof(cpus));
+        vp_journal(LOG_NOTICE, VP_MSG_PLACED, &(struct vp_field){"VIRTPIN_GUEST", row.name}, 1,
+                   "guest %s had no place and now has CPUs %s", row.name, cpus);
+    }
+    vp_guest_row_clear(&row);
+}
+
 /* Guests that had no place may have one where others have left. */
 static void place_waiting(struct vp_enforcer *enforcer)
 {
@@ -164,6 +178,8 @@ static void place_waiting(struct vp_enforcer *enforcer)
         if (vp_engine_replan(&enforcer->engine, row->uuid, &changed, &err) < 0) {
             vp_wrap(&err, "placing %s", row->name);
             vp_enforcer_complain(enforcer, &err);
+        } else if (changed) {
+            say_placed(enforcer, row);
         }
     }
 }

@@ -130,25 +130,27 @@ enforcer_gone() {
     ! daemon_lives "$H" virtpind
 }
 
-# A repair that was done is on record, whenever its author was killed.
+# A repair that was done is on record, whenever its author was killed; at least in the file from
+# which the next one says it.
 repair_said() {
     [ "$(rig_cpuset "$H" db1 vcpu 0)" = "$OWN" ] || return 0
     [ "$(drift_count "$H" 2>/dev/null || echo 0)" -gt "$1" ] || log_since 'db1: vcpu 0' >/dev/null ||
+        grep -q '^db1: vcpu 0' "$ROOT/run/virtpin/repairing" ||
         { echo "db1's vCPU was put back, and nothing says so"; return 1; }
 }
 
 kill_enforcer() {
-    local end call n killed=0 missed=0 seen before lost=0 known
+    local end call n killed=0 missed=0 seen before lost=0 known=yes
     rig_enforcer_stop "$H"
     enforcer_points
     end=$((SECONDS + TIME))
     while [ $SECONDS -lt $end ] && [ ${#WHY[@]} = 0 ] && read -r call n <"$ENFORCER_TODO"; do
         sed -i 1d "$ENFORCER_TODO"
         draw 6
-        known=$DRAWN
         if [ "$DRAWN" = 0 ]; then
             rig_exec "$H" sh -c 'rm -f /run/virtpin/ledger*'
             lost=$((lost + 1))
+            known=no
         fi
         before=$(drift_count "$H" 2>/dev/null) || before=0
         log_mark
@@ -162,13 +164,14 @@ kill_enforcer() {
             rig_enforcer_kill "$H"
         fi
         must "at $call $n" claims_now "$H"
-        # with the ledger went what there was to repair
-        [ "$known" = 0 ] || must "at $call $n" repair_said "$before"
+        # with the ledger went what there was to repair, until all is adopted
+        [ "$known" = no ] || must "at $call $n" repair_said "$before"
         seen=$((killed + missed))
         if [ $((seen % 4)) = 0 ]; then
             must "virtpind starts after $call $n" rig_enforcer_start "$H"
             soon "all is well after $call $n" claims_settled "$H"
             rig_enforcer_kill "$H"
+            known=yes
         fi
     done
     note "$killed killed, $missed not reached, of $ENFORCER_ALL; the ledger deleted before $lost of them"
@@ -176,6 +179,23 @@ kill_enforcer() {
     repairs_after_start
 }
 
+# Killed when the cpuset is right again and nothing was said yet.
+repair_killed() {
+    local before
+    rig_enforcer_stop "$H"
+    before=$(drift_count "$H")
+    must "a vCPU is moved" narrow
+    log_mark
+    rig_spawn "$H" virtpind strace -D -f -o /dev/null -e trace=sched_setaffinity \
+        -e inject=sched_setaffinity:signal=KILL:when=1 /usr/sbin/virtpind
+    soon "virtpind is killed" enforcer_gone || { rig_enforcer_kill "$H"; return; }
+    must "the vCPU was put back by then" assert_affinity "$H" db1 vcpu 0 "$OWN"
+    must "no record was made" assert_eq "records" "$before" "$(drift_count "$H")"
+    must "virtpind starts" rig_enforcer_start "$H"
+    must "and says what the one before it did" rig_wait 5 log_since 'db1: vcpu 0: cpuset.*repaired'
+}
+
+fault repair-killed 5 "the enforcer killed between a repair and its record" repair_killed
 fault kill-hook 12 "launcher and worker killed at each system call" kill_hook
 fault kill-hook-libvirt 8 "the same in starts by libvirt" kill_hook_libvirt
 fault kill-enforcer 10 "the enforcer killed at each system call" kill_enforcer

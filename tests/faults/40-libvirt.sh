@@ -173,6 +173,7 @@ place_later() {
     must_not "and said" claim_status "$H"
     must "its end" guest_down "$H" db2
     soon "makes room" claims_settled "$H"
+    must "which the journal says" log_since 'db1 had no place'
     must "for the one that waits" assert_affinity "$H" db1 vcpu 0 "$OWN"
     guard "$H" db1
 }

@@ -154,6 +154,11 @@ rig_virsh a destroy app2 >/dev/null
 rig_virsh a destroy strict1 >/dev/null
 check "autodestroy asks for a console" exits 2 start --autodestroy /run/app2.xml
 
+rig_define a db2 vcpus=1
+check "start without room" exits 1 start db2
+check "says it in one sentence" says 'virtpin: db2 was not started: guest db2, policy database: needs 1' start db2
+rig_virsh a undefine db2 >/dev/null
+
 # ---- plan and reconcile, the enforcer down ----
 check "a shared guest" rig_guest a web1 vcpus=1
 shared=$(rig_affinity a web1 vcpu 0)
@@ -171,6 +176,32 @@ check "that is not there" exits 1 reconcile nobody
 rm -f "$root"/run/virtpin/ledger.db*
 check "without a ledger all is adopted again" exits 0 reconcile
 check "with the same CPUs" assert_guest a db1 cpus "$own"
+
+
+# ---- messages where something is broken ----
+mv "$root/usr/libexec/virtpin/virtpin-hook-worker" "$root/run/worker"
+check "without the hook's worker a guest starts" rig_guest a web2 vcpus=1
+check "it may run on the dedicated CPU, which its policy would cure" says 'web2, which virtpin has not taken in yet, may run there too (virtpin reconcile)' status
+mv "$root/run/worker" "$root/usr/libexec/virtpin/virtpin-hook-worker"
+check "that remedy" exits 0 reconcile
+check "helps" assert_affinity a web2 vcpu 0 "$shared"
+rig_virsh a destroy web2 >/dev/null
+unprivileged() {
+    local out
+    out=$(rig_exec a setpriv --reuid 65534 --regid 65534 --clear-groups virtpin "$@" 2>&1)
+    [[ $out == *'not run as root'* ]] || { echo "no hint in: $out"; return 1; }
+}
+check "who is not root hears so" unprivileged status
+check "from doctor, too" unprivileged doctor
+mv "$root/run/virtpin" "$root/run/kept"
+echo file >"$root/run/virtpin"
+check "a file in place of the run-dir" exits 3 status
+check "doctor has the remedy" says 'install -d -m 700 /run/virtpin' doctor
+rm "$root/run/virtpin"
+mv "$root/run/kept" "$root/run/virtpin"
+rig_libvirtd_stop a
+check "without libvirtd" says 'systemctl status libvirtd' start db1
+rig_libvirtd_start a
 
 # ---- disable ----
 check "disable" virtpin disable --for 1h 'a test'

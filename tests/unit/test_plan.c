@@ -134,7 +134,13 @@ START_TEST(others_are_never_taken)
     holding.held_until_ms = 1;
     plan_with(&holding, 1, NULL, VP_PLAN_REFUSED);
     ck_assert_ptr_nonnull(strstr(err.text, "other has CPUs 1-7 for 10 s after its stop"));
-    holding.held_until_ms = 0;
+    holding = another("", "1-7");
+    plan_with(&holding, 1, NULL, VP_PLAN_OK);
+    domain.vcpus = 8;
+    plan_with(&holding, 1, NULL, VP_PLAN_REFUSED);
+    ck_assert_ptr_nonnull(strstr(err.text, "; other is pinned to CPUs 1-7"));
+    domain.vcpus = 6;
+    holding = another("1-7", "9-10");
     policy.on_no_room = VP_VERDICT_SHARED;
     plan = plan_with(&holding, 1, NULL, VP_PLAN_OK);
     ck_assert(vp_cpuset_empty(&plan->vcpu_cpus));

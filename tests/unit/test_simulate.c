@@ -86,6 +86,19 @@ static char *read_file(const char *path)
     return bytes;
 }
 
+/* The first line that differs. */
+static void expect_same(const char *name, const char *found, const char *expected)
+{
+    unsigned line = 1;
+
+    while (*found && *found == *expected) {
+        line += *found++ == '\n';
+        expected++;
+    }
+    ck_assert_msg(*found == *expected, "%s.out:%u: from \"%.60s\" on; expected \"%.60s\"", name,
+                  line, found, expected);
+}
+
 START_TEST(golden_answers)
 {
     const struct golden *test = &golden[_i];
@@ -105,7 +118,7 @@ START_TEST(golden_answers)
         fclose(file);
     }
     expected = read_file(out);
-    ck_assert_str_eq(found, expected);
+    expect_same(test->name, found, expected);
     ck_assert_uint_eq(bad, test->bad);
     free(expected);
     free(found);

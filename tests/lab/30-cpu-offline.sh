@@ -1,0 +1,51 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# CPUs go offline and come back: one of the pool, and one that a dedicated guest holds.
+. "$(dirname "$0")/guest/lib.sh"
+online=$(lab_online)
+last=${online##*[-,]}
+check "the policies are sound" lab_policy <<'CONF'
+[policy db]
+match-name = db*
+mode = enforce
+placement = dedicated
+
+[policy web]
+match-name = web*
+mode = enforce
+placement = shared
+CONF
+check "a shared guest starts" lab_guest web1 vcpus=1
+check "two dedicated guests start" lab_guest db1 vcpus=2
+check "the second" lab_guest db2 vcpus=2
+other=$(lab_cpus db2)
+pool=$(lab_minus "$(lab_minus "$online" "$other")" "$(lab_cpus db1)")
+lab_settle
+switch() {
+    echo "$2" >"/sys/devices/system/cpu/cpu$1/online"
+}
+
+check "CPU $last of the pool goes offline" switch "$last" 0
+check "status says so" lab_wait 10 assert_status cpus.offline "$last"
+check "the shared guest has the rest" lab_wait 15 assert_mask web1 vcpu 0 "$(lab_minus "$pool" "$last")"
+check "nothing is open" lab_wait 15 assert_calm
+check "it comes back" switch "$last" 1
+check "to the shared guest too" lab_wait 20 assert_mask web1 vcpu 0 "$pool"
+check "and status says so" assert_status cpus.offline ""
+check "nothing is open" lab_wait 15 assert_calm
+
+gone=$(lab_mask db1 vcpu 0)
+check "CPU $gone of db1's vCPU 0 goes offline" switch "$gone" 0
+check "db1 runs on" assert_running db1
+apart() {
+    assert_disjoint "$(lab_cpus db1)" "$other" && assert_eq "CPUs of db2" "$other" "$(lab_cpus db2)"
+}
+check "none of its vCPUs is on CPUs of db2" lab_wait 20 apart
+check "which has its own" lab_one_each db2 2
+echo "# db1 now on $(lab_cpus db1), status: $(virtpin status | head -n 20 | tr '\n' '/')"
+check "it comes back" switch "$gone" 1
+check "db1 has a CPU for each vCPU" lab_wait 20 lab_one_each db1 2
+check "none of db2's" apart
+check "nothing is open" lab_wait 20 assert_calm
+check "a guest starts after all that" lab_guest db3 vcpus=2
+check "with a CPU for each vCPU" lab_one_each db3 2
