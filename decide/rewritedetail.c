@@ -7,8 +7,8 @@
 #include "decide/rewritecpupart.h"
 #include "decide/rewritetree.h"
 
-/* Each detail that the policy speaks of is looked at by one function, which
- * fills in a struct detail; checking and writing then do the same for all. */
+/* One function looks at each detail that the policy speaks of and fills in a
+ * struct detail; checking and writing do the same for all. */
 
 enum kind {
     DETAIL_CHECK,
@@ -270,8 +270,6 @@ static bool look_nested(const struct vp_cpu_view *view, struct detail *detail)
     return true;
 }
 
-/* ---- all of them ---- */
-
 static int visit(const struct vp_cpu_view *view, visit_fn *fn, void *context)
 {
     static bool (*const look[])(const struct vp_cpu_view *view, struct detail *detail) = {
@@ -303,10 +301,10 @@ static enum vp_facet facet_of(const struct detail *detail)
 
 static int add(const struct detail *detail, void *context)
 {
+    const char *obstacle = detail->obstacle ? detail->obstacle : "";
     char to[400];
 
-    snprintf(to, sizeof(to), "%s%s%s", detail->to, detail->obstacle ? ": " : "",
-             detail->obstacle ? detail->obstacle : "");
+    snprintf(to, sizeof(to), "%s%s%s", detail->to, detail->obstacle ? ": " : "", obstacle);
     return vp_changes_add(context, facet_of(detail), detail->obstacle != NULL, detail->from, to);
 }
 
@@ -369,7 +367,7 @@ static int write_feature(struct writer *to, const char *name, const char *policy
     return set(to, node, "policy", policy) < 0 ? -1 : set(to, node, "name", name);
 }
 
-/* The last element in <features> or <kvm>; what is there goes before ours. */
+/* Of <features> or <kvm>. */
 static xmlNode *last_element(const xmlNode *parent)
 {
     xmlNode *node = parent->last;
