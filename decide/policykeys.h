@@ -69,14 +69,14 @@ extern const struct vp_value_ops vp_ops_string, vp_ops_list, vp_ops_ranges, vp_o
 extern const struct vp_value_ops vp_ops_topology, vp_ops_vcpupin, vp_ops_where;
 extern const struct vp_value_ops vp_ops_cpuset, vp_ops_cpus_choice;
 extern const struct vp_value_ops vp_ops_keep_number; /* 0 for `keep` */
-extern const struct vp_value_ops vp_ops_names; /* a list without repetition */
+extern const struct vp_value_ops vp_ops_names;       /* a list without repetition */
 extern const struct vp_value_ops vp_ops_maxphysaddr;
 
 /* The kinds of list items and of vp_ops_string. */
 bool vp_item_glob(char *item, struct vp_fault *fault);
 bool vp_item_uuid(char *item, struct vp_fault *fault);
 bool vp_item_metadata(char *item, struct vp_fault *fault);
-bool vp_item_word(char *item, struct vp_fault *fault); /* letters, digits and -_.+ */
+bool vp_item_word(char *item, struct vp_fault *fault);    /* letters, digits and -_.+ */
 bool vp_item_feature(char *item, struct vp_fault *fault); /* a sign and a name */
 bool vp_item_path(char *item, struct vp_fault *fault);
 bool vp_item_uri(char *item, struct vp_fault *fault);

@@ -7,8 +7,8 @@
 #include "decide/rewritecpupart.h"
 #include "decide/rewritetree.h"
 
-/* Each detail that the policy speaks of is looked at by one function, which
- * fills in a struct detail; checking and writing then do the same for all. */
+/* One function looks at each detail that the policy speaks of and fills in a
+ * struct detail; checking and writing do the same for all. */
 
 enum kind {
     DETAIL_CHECK,
@@ -270,8 +270,6 @@ static bool look_nested(const struct vp_cpu_view *view, struct detail *detail)
     return true;
 }
 
-/* ---- all of them ---- */
-
 static int visit(const struct vp_cpu_view *view, visit_fn *fn, void *context)
 {
     static bool (*const look[])(const struct vp_cpu_view *view, struct detail *detail) = {
@@ -303,10 +301,10 @@ static enum vp_facet facet_of(const struct detail *detail)
 
 static int add(const struct detail *detail, void *context)
 {
+    const char *obstacle = detail->obstacle ? detail->obstacle : "";
     char to[400];
 
-    snprintf(to, sizeof(to), "%s%s%s", detail->to, detail->obstacle ? ": " : "",
-             detail->obstacle ? detail->obstacle : "");
+    snprintf(to, sizeof(to), "%s%s%s", detail->to, detail->obstacle ? ": " : "", obstacle);
     return vp_changes_add(context, facet_of(detail), detail->obstacle != NULL, detail->from, to);
 }
 
@@ -322,26 +320,32 @@ struct writer {
     struct vp_error *err;
 };
 
-/* The child of that name; made behind its predecessors in libvirt's order
- * (virCPUDefFormatBuf, 9.0.0) where it is missing. */
-static xmlNode *cpu_child(struct writer *to, const char *name)
+/* A new child behind its predecessors and its like in libvirt's order
+ * (virCPUDefFormatBuf, 9.0.0). */
+static xmlNode *new_child(struct writer *to, const char *name)
 {
-    static const char *const order[] = {"arch",    "model",    "vendor", "microcode",   "signature",
-                                        "counter", "topology", "cache",  "maxphysaddr", NULL};
+    static const char *const order[] = {"arch",        "model",   "vendor",   "microcode",
+                                        "signature",   "counter", "topology", "cache",
+                                        "maxphysaddr", "feature", NULL};
     const char *before[sizeof(order) / sizeof(order[0])] = {0};
-    xmlNode *child = vp_xml_child(to->cpu, name);
+    xmlNode *child = vp_tree_element(to->cpu->doc, name);
 
-    if (child)
-        return child;
-    for (size_t i = 0; order[i] && strcmp(order[i], name) != 0; i++)
-        before[i] = order[i];
-    child = vp_tree_element(to->cpu->doc, name);
     if (!child) {
         vp_xml_no_memory(to->err);
         return NULL;
     }
-    return vp_tree_insert(to->cpu, vp_tree_last_of(to->cpu, before), child, to->err) < 0 ? NULL
-                                                                                         : child;
+    for (size_t i = 0; order[i] && (i == 0 || strcmp(order[i - 1], name) != 0); i++)
+        before[i] = order[i];
+    if (vp_tree_insert(to->cpu, vp_tree_last_of(to->cpu, before), child, to->err) < 0)
+        return NULL;
+    return child;
+}
+
+static xmlNode *cpu_child(struct writer *to, const char *name)
+{
+    xmlNode *child = vp_xml_child(to->cpu, name);
+
+    return child ? child : new_child(to, name);
 }
 
 static int set(struct writer *to, xmlNode *node, const char *name, const char *value)
@@ -353,26 +357,17 @@ static int set(struct writer *to, xmlNode *node, const char *name, const char *v
 
 static int write_feature(struct writer *to, const char *name, const char *policy)
 {
-    static const char *const before[] = {"arch",        "model",   "vendor",   "microcode",
-                                         "signature",   "counter", "topology", "cache",
-                                         "maxphysaddr", "feature", NULL};
     xmlNode *node = vp_xml_child(to->cpu, "feature");
 
     while (node && !same(vp_xml_attr(node, "name"), name))
         node = vp_xml_again(node);
-    if (!node) {
-        node = vp_tree_element(to->cpu->doc, "feature");
-        if (!node)
-            return vp_xml_no_memory(to->err);
-        if (vp_tree_insert(to->cpu, vp_tree_last_of(to->cpu, before), node, to->err) < 0 ||
-            set(to, node, "policy", policy) < 0)
-            return -1;
-        return set(to, node, "name", name);
-    }
-    return set(to, node, "policy", policy);
+    if (node)
+        return set(to, node, "policy", policy);
+    node = new_child(to, "feature");
+    return set(to, node, "policy", policy) < 0 ? -1 : set(to, node, "name", name);
 }
 
-/* The last element in <features> or <kvm>; what is there goes before ours. */
+/* Of <features> or <kvm>. */
 static xmlNode *last_element(const xmlNode *parent)
 {
     xmlNode *node = parent->last;

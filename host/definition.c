@@ -90,7 +90,8 @@ static int check_host(struct vp_work *work, const struct vp_domain *domain, xmlN
     usable = vp_domcaps_usable(work->engine, virDomainGetConnect(work->domain), domain, emulator,
                                work->choice.policy, &work->one, why, err);
     if (usable == 0)
-        vp_work_report(work, VP_ERROR, why, "cpu-mode, cpu-models, cpu-features and nested of the policy");
+        vp_work_report(work, VP_ERROR, why,
+                       "cpu-mode, cpu-models, cpu-features and nested of the policy");
     return usable;
 }
 
