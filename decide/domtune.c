@@ -43,13 +43,20 @@ int vp_domain_read_vcpus(const xmlNode *node, struct vp_domain *domain, struct v
 
         if (vp_xml_attr_number(vcpu, "id", 0, VP_VCPUS_MAX - 1, &id, err) < 0)
             return -1;
-        if (id == UINT64_MAX || !enabled || strcmp(enabled, "yes") != 0)
+        if (id == UINT64_MAX)
+            return vp_fail(err, VP_INPUT, "line %ld: <vcpu> in <vcpus>: found no id=, legal 0 to %u",
+                           xmlGetLineNo(vcpu), VP_VCPUS_MAX - 1);
+        if (!enabled || strcmp(enabled, "yes") != 0)
             continue;
         vp_cpuset_add(&domain->vcpus_online, (int)id);
         if (hotpluggable && strcmp(hotpluggable, "yes") == 0)
             vp_cpuset_add(&domain->vcpus_hotpluggable, (int)id);
     }
     domain->has_vcpus = true;
+    if (!vp_cpuset_has(&domain->vcpus_online, 0))
+        return vp_fail(err, VP_INPUT,
+                       "line %ld: <vcpus>: found vCPU 0 not enabled, legal is enabled='yes'",
+                       xmlGetLineNo(node));
     return 0;
 }
 

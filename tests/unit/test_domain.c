@@ -290,6 +290,8 @@ static const struct {
     {D("<vcpu cpuset='1 3'>2</vcpu>"), "<vcpu cpuset=>: found \"1 3\""},
     {D("<vcpu cpuset='8192'>2</vcpu>"), "<vcpu cpuset=>: found \"8192\""},
     {D("<vcpus><vcpu id='9999'/></vcpus>"), "<vcpu id=>: found \"9999\""},
+    {D("<vcpus><vcpu enabled='yes'/></vcpus>"), "<vcpu> in <vcpus>: found no id="},
+    {D("<vcpu>2</vcpu><vcpus><vcpu id='1' enabled='yes'/></vcpus>"), "found vCPU 0 not enabled"},
     {D("<memory unit='pages'>2</memory>"), "found unit \"pages\""},
     {D("<memory unit=''>2</memory>"), "found unit \"\""},
     {D("<memory unit='KiBx'>2</memory>"), "found unit \"KiBx\""},
