@@ -100,6 +100,31 @@ int vp_runfile_write(struct vp_runfile *file, struct vp_error *err)
     return 0;
 }
 
+static bool deleted(int fd)
+{
+    struct stat st;
+
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink == 0;
+}
+
+/* Somebody emptied the directory: a lock that has no name keeps nobody out. */
+static void make_again(struct vp_runfile *file)
+{
+    struct vp_error err = {0};
+    int lock = file->lock_fd;
+
+    if (deleted(lock) && (mkdir(file->dir, 0700) == 0 || errno == EEXIST)) {
+        file->lock_fd = -1;
+        take_lock(file, &err);
+        if (file->lock_fd >= 0)
+            close(lock);
+        else
+            file->lock_fd = lock; /* another one has it; the next sweep tries again */
+    }
+    if (deleted(file->fd))
+        vp_runfile_write(file, &err);
+}
+
 void vp_runfile_swept(struct vp_runfile *file, int64_t now_ms)
 {
     char line[64];
@@ -108,6 +133,7 @@ void vp_runfile_swept(struct vp_runfile *file, int64_t now_ms)
     file->last_sweep_ms = now_ms;
     if (file->fd < 0)
         return;
+    make_again(file);
     length = snprintf(line, sizeof(line), SWEEP_FORMAT, now_ms);
     /* Of a failure nothing follows but that status shows an older sweep. */
     if (pwrite(file->fd, line, (size_t)length, 0) != length)

@@ -27,7 +27,7 @@ int vp_runfile_open(struct vp_runfile *file, const char *run_dir, struct vp_erro
 /* Writes it anew (write, rename); call after every change of a member. */
 int vp_runfile_write(struct vp_runfile *file, struct vp_error *err);
 
-/* Only last_sweep_ms, in place: one system call a sweep. */
+/* Only last_sweep_ms, in place; and file and lock anew where they were deleted. */
 void vp_runfile_swept(struct vp_runfile *file, int64_t now_ms);
 
 /* Removes the file and gives the lock back. Legal when it was never opened. */

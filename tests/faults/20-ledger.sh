@@ -61,6 +61,14 @@ ledger_directory_deleted() {
     ledger_after
 }
 
+run_files_deleted() {
+    rig_exec "$H" sh -c 'rm -f /run/virtpin/*'
+    soon "status finds the enforcer again" claims_settled "$H"
+    soon "its lock is there" test -s "$ROOT/run/virtpin/enforcer.lock"
+    must_not "a second one is refused" rig_exec "$H" timeout 5 virtpind
+    ledger_after
+}
+
 # Full: libvirt itself cannot save a new guest's status then, so only what runs is looked at.
 run_full() {
     local size used
@@ -93,4 +101,5 @@ fault ledger-noise 8 "noise is written into the ledger while in use" ledger_nois
 fault ledger-read-only 8 "the ledger's directory is read-only" ledger_read_only
 fault ledger-deleted 8 "the ledger is deleted while open" ledger_deleted
 fault ledger-directory 8 "the ledger's directory is deleted" ledger_directory_deleted
+fault run-files-deleted 8 "all files of the run directory are deleted" run_files_deleted
 fault run-full 8 "/run is full" run_full
