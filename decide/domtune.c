@@ -44,7 +44,8 @@ int vp_domain_read_vcpus(const xmlNode *node, struct vp_domain *domain, struct v
         if (vp_xml_attr_number(vcpu, "id", 0, VP_VCPUS_MAX - 1, &id, err) < 0)
             return -1;
         if (id == UINT64_MAX)
-            return vp_fail(err, VP_INPUT, "line %ld: <vcpu> in <vcpus>: found no id=, legal 0 to %u",
+            return vp_fail(err, VP_INPUT,
+                           "line %ld: <vcpu> in <vcpus>: found no id=, legal 0 to %u",
                            xmlGetLineNo(vcpu), VP_VCPUS_MAX - 1);
         if (!enabled || strcmp(enabled, "yes") != 0)
             continue;

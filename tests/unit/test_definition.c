@@ -277,7 +277,9 @@ static const struct {
              {VP_CPU_CUSTOM, "Westmere", NULL},
              {VP_CPU_CUSTOM, "Odd", NULL},
              {VP_CPU_CUSTOM, "EPYC", "cannot run CPU model EPYC; usable here: Westmere, qemu64"},
-             {VP_CPU_CUSTOM, "Epyc", "knows no CPU model Epyc, nearest: EPYC; usable here: Westmere, qemu64"}};
+             {VP_CPU_CUSTOM, "Epyc",
+              "knows no CPU model Epyc, nearest: EPYC; "
+              "usable here: Westmere, qemu64"}};
 
 START_TEST(capabilities_allow)
 {
