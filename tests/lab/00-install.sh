@@ -19,15 +19,14 @@ case $LAB_VARIANTS in
 *) check "two nodes" test -d /sys/devices/system/node/node1 -a ! -d /sys/devices/system/node/node2 ;;
 esac
 check "AppArmor is on" assert_eq "enabled" Y "$(cat /sys/module/apparmor/parameters/enabled)"
+# What AppArmor denies libvirt and QEMU without virtpin is not our business.
+lab_guest before || lab_die "a guest does not start without virtpin"
+mkdir -p state
 confined() {
     assert_match "profile of libvirtd" '*\(enforce)' \
         "$(cat "/proc/$(pidof libvirtd virtqemud)/attr/current")"
 }
 check "libvirtd is confined" confined
-
-# What AppArmor denies libvirt and QEMU without virtpin is not our business.
-lab_guest before || lab_die "a guest does not start without virtpin"
-mkdir -p state
 virsh -q destroy before
 virsh -q undefine before
 lab_denials >state/denials
