@@ -126,11 +126,13 @@ enforcer_points() {
     [ "$ENFORCER_ALL" -gt 100 ] || WHY+=("only $ENFORCER_ALL system calls were seen")
 }
 
-# Not by its name, which is strace's until it is executed.
+# Not by its name, which is strace's until it is executed; and with its last thread, which strace may
+# hold a while, went its lock.
 enforcer_gone() {
     local stat
-    stat=$(cat "$ROOT/proc/$(rig_daemon_pid "$H" virtpind)/stat" 2>/dev/null) || return 0
-    [[ ${stat##*) } == Z* ]]
+    stat=$(cat "$ROOT/proc/$(rig_daemon_pid "$H" virtpind)/stat" 2>/dev/null) || stat='virtpind) Z'
+    [[ ${stat##*) } == Z* ]] &&
+        { [ ! -e "$ROOT/run/virtpin/enforcer.lock" ] || flock -n "$ROOT/run/virtpin/enforcer.lock" true; }
 }
 
 # A repair that was done is on record, whenever its author was killed; at least in the file from
@@ -165,6 +167,7 @@ kill_enforcer() {
         else
             missed=$((missed + 1))
             rig_enforcer_kill "$H" 2>/dev/null
+            rig_wait 10 enforcer_gone >/dev/null
         fi
         must "at $call $n" claims_now "$H"
         # with the ledger went what there was to repair, until all is adopted

@@ -169,7 +169,7 @@ claim_masks() {
             }
             if ($3 ~ /^CPU_/ && booked[$2]) {
                 if (count != 1) bad = bad "; " $3 " of " $2 " may run on " $4
-                else for (c in cpus) if (owner[c] != $2)
+                else for (c in cpus) if (!(c in owner) || owner[c] != $2)
                     bad = bad "; " $3 " of " $2 " runs on CPU " c ", which is not its own"
             }
         }
