@@ -17,6 +17,12 @@ const char *vp_limit_word(enum vp_limit limit)
         return "cores";
     case VP_LIMIT_NODE:
         return "node";
+    case VP_LIMIT_MEMORY:
+        return "memory";
+    case VP_LIMIT_CACHE:
+        return "cache";
+    case VP_LIMIT_PCI:
+        return "pci";
     case VP_LIMIT_SHARED:
         return "shared";
     case VP_LIMIT_RESERVED:
@@ -29,8 +35,22 @@ void vp_place_clear(struct vp_place_answer *answer)
 {
     free(answer->vcpu);
     free(answer->iothread);
-    answer->vcpu = NULL;
-    answer->iothread = NULL;
+    free(answer->vhost);
+    free(answer->memory_kib);
+    answer->vcpu = answer->iothread = answer->vhost = NULL;
+    answer->memory_kib = NULL;
+}
+
+void vp_place_core_type(const struct vp_topology *topology, enum vp_core_type type,
+                        struct vp_cpuset *cpus)
+{
+    *cpus = topology->online;
+    if (type == VP_CORES_ANY || topology->kind_count < 2)
+        return;
+    if (type == VP_CORES_PERFORMANCE)
+        vp_cpuset_and(cpus, &topology->kind[topology->kind_count - 1]);
+    else
+        vp_cpuset_minus(cpus, &topology->kind[topology->kind_count - 1]);
 }
 
 /* vcpu_cell: first the index into the request's cells, then into place->cell,

@@ -16,6 +16,9 @@ struct vp_place_host {
         first; /* of these, to be taken before others (isolated CPUs, one thread a core) */
     struct vp_cpuset pool; /* today's shared pool */
     bool pool_needed;      /* somebody uses the pool: one CPU of it must be left */
+    /* KiB that this guest may still have of each node, in pages of its size; by the index of
+     * topology->node, borrowed. NULL: memory sets no limit. */
+    const uint64_t *memory_kib;
 };
 
 struct vp_place_request {
@@ -28,7 +31,16 @@ struct vp_place_request {
                                guest core are put on thread siblings where siblings are taken */
     bool
         emulator_isolate; /* one CPU (a whole core under require, isolate) on a node of the guest */
-    unsigned iothreads_isolate;
+    unsigned iothreads_isolate, vhost_isolate;
+    enum vp_care cache;          /* each cell, else the guest, in one L3; extra threads need not */
+    enum vp_core_type core_type; /* of no effect on a host of one kind */
+    enum vp_fill fill;
+    enum vp_care pci_locality;  /* require: every node of pci_nodes has a vCPU of the guest */
+    struct vp_cpuset pci_nodes; /* the kernel's numbers of the nodes of its devices, as known */
+    /* Where host.memory_kib is set: a node bears the memory of its cells (cell[].memory_kib); of a
+     * guest without cells, or with cells cut over nodes, its share by vCPUs, rounded up to pages.
+     */
+    uint64_t memory_kib, page_kib; /* page_kib 0: 4 */
 };
 
 enum vp_limit {
@@ -36,6 +48,9 @@ enum vp_limit {
     VP_LIMIT_CPUS,
     VP_LIMIT_CORES,
     VP_LIMIT_NODE,
+    VP_LIMIT_MEMORY,
+    VP_LIMIT_CACHE,
+    VP_LIMIT_PCI,
     VP_LIMIT_SHARED,
     VP_LIMIT_RESERVED,
 };
@@ -45,9 +60,11 @@ struct vp_place_answer {
     int *vcpu;              /* request.vcpus CPU numbers; freed by vp_place_clear */
     int emulator;           /* -1 if not isolated */
     int *iothread;          /* request.iothreads_isolate CPU numbers */
+    int *vhost;             /* request.vhost_isolate CPU numbers */
     struct vp_cpuset idle;  /* booked, left idle (siblings under require and isolate) */
     struct vp_cpuset taken; /* all of it */
     struct vp_cpuset nodes; /* the kernel's numbers of the nodes of the vCPUs */
+    uint64_t *memory_kib;   /* what each node bears, by its index; NULL where memory set no limit */
     /* a refusal */
     enum vp_limit limit;
     unsigned short_by;
@@ -60,5 +77,10 @@ struct vp_place_answer {
 int vp_place(const struct vp_place_host *host, const struct vp_place_request *request,
              struct vp_place_answer *answer);
 void vp_place_clear(struct vp_place_answer *answer);
+
+/* The CPUs of that type: the most efficient in performance of hwloc's kinds, or
+ * all others; every online CPU under VP_CORES_ANY and on a host of one kind. */
+void vp_place_core_type(const struct vp_topology *topology, enum vp_core_type type,
+                        struct vp_cpuset *cpus);
 
 #endif

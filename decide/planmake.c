@@ -190,6 +190,10 @@ static void make_request(const struct vp_making *m, struct vp_place_request *req
         .cell_count = domain->cell_count,
         .guest_threads = 1,
         .emulator_isolate = policy->emulator.where == VP_WHERE_ISOLATE,
+        .cache = policy->cache,
+        .core_type = policy->core_type,
+        .fill = policy->fill,
+        .pci_locality = policy->pci_locality,
     };
     if (exact)
         request->guest_threads = topology.threads;

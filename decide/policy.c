@@ -108,7 +108,7 @@ const char *vp_thread_policy_word(enum vp_thread_policy policy)
 
 const char *vp_numa_word(enum vp_numa numa)
 {
-    static const char *const words[] = {"fewest", "single", "any"};
+    static const char *const words[] = {"fewest", "single", "any", "spread"};
 
     return words[numa];
 }

@@ -24,7 +24,10 @@ enum vp_cpu_mode {
 };
 enum vp_placement { VP_PLACE_NONE, VP_PLACE_SHARED, VP_PLACE_DEDICATED, VP_PLACE_FIXED };
 enum vp_thread_policy { VP_THREADS_PREFER, VP_THREADS_REQUIRE, VP_THREADS_ISOLATE };
-enum vp_numa { VP_NUMA_FEWEST, VP_NUMA_SINGLE, VP_NUMA_ANY };
+enum vp_numa { VP_NUMA_FEWEST, VP_NUMA_SINGLE, VP_NUMA_ANY, VP_NUMA_SPREAD };
+enum vp_care { VP_CARE_PREFER, VP_CARE_REQUIRE, VP_CARE_ANY }; /* of cache and pci-locality */
+enum vp_core_type { VP_CORES_ANY, VP_CORES_PERFORMANCE, VP_CORES_EFFICIENCY };
+enum vp_fill { VP_FILL_PACK, VP_FILL_SPREAD };
 /* Where emulator and I/O threads run. WITH_EMULATOR is for iothreads only. */
 enum vp_where {
     VP_WHERE_SHARED,
@@ -125,6 +128,9 @@ struct vp_policy {
     size_t vcpupin_count;
     enum vp_thread_policy thread_policy;
     enum vp_numa numa;
+    enum vp_care cache, pci_locality;
+    enum vp_core_type core_type;
+    enum vp_fill fill;
     struct vp_place_where emulator, iothreads;
     /* behaviour; on_error is UNSET where the host's holds */
     enum vp_verdict on_start, on_no_room, on_migrate, on_error;

@@ -16,9 +16,11 @@ static void free_derived(struct vp_topology *topology)
     free(topology->at);
     free(topology->core);
     free(topology->l3);
+    free(topology->kind);
     topology->at = NULL;
     topology->core = NULL;
     topology->l3 = NULL;
+    topology->kind = NULL;
 }
 
 void vp_topology_free(struct vp_topology *topology)
@@ -108,6 +110,7 @@ static int add_pu(struct vp_topology *topology, size_t i, struct vp_error *err)
     vp_cpuset_add(&topology->online, pu->cpu);
     vp_cpuset_add(core, pu->cpu);
     vp_cpuset_add(&topology->l3[pu->l3], pu->cpu);
+    vp_cpuset_add(&topology->kind[pu->kind], pu->cpu);
     vp_cpuset_add(&topology->node[pu->node].cpus, pu->cpu);
     if (other < 0)
         return 0;
@@ -133,7 +136,8 @@ int vp_topology_build(struct vp_topology *topology, struct vp_error *err)
     topology->at = malloc(VP_CPU_MAX * sizeof(*topology->at));
     topology->core = calloc(topology->core_count, sizeof(*topology->core));
     topology->l3 = calloc(topology->l3_count, sizeof(*topology->l3));
-    if (!topology->at || !topology->core || !topology->l3)
+    topology->kind = calloc(topology->kind_count, sizeof(*topology->kind));
+    if (!topology->at || !topology->core || !topology->l3 || !topology->kind)
         return vp_fail(err, VP_HOST, "no memory for a host of %zu CPUs", topology->count);
     memset(topology->at, -1, VP_CPU_MAX * sizeof(*topology->at));
     topology->online = (struct vp_cpuset){0};

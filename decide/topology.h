@@ -33,6 +33,7 @@ struct vp_topology {
     struct vp_node *node;   /* with and without CPUs */
     struct vp_cpuset *core; /* core_count sets of CPUs */
     struct vp_cpuset *l3;   /* l3_count */
+    struct vp_cpuset *kind; /* kind_count, 0 the least efficient in performance */
     struct vp_cpuset online;
     struct vp_cpuset offline;  /* present in the machine, switched off */
     struct vp_cpuset isolated; /* isolcpus= and nohz_full= of the kernel's command line */
@@ -41,7 +42,7 @@ struct vp_topology {
 };
 
 /* The caller frees. vp_topology_build makes the derived members (at, core,
- * l3, online, smt, the counts, node[].cpus) from pu, node[].os and memory. 0 or -1 (VP_HOST
+ * l3, kind, online, smt, the counts, node[].cpus) from pu, node[].os and memory. 0 or -1 (VP_HOST
  * without memory, VP_INPUT for PUs out of range or listed twice). */
 struct vp_topology *vp_topology_new(void);
 int vp_topology_build(struct vp_topology *topology, struct vp_error *err);
