@@ -197,11 +197,11 @@ void vp_record_recall(struct vp_enforcer *enforcer)
     struct vp_error err = {0};
     size_t count = 0;
 
-    if (vp_ledger_drift_list(enforcer->engine.ledger, 0, 0, &records, &count, &err) < 0)
+    if (vp_ledger_drift_standing(enforcer->engine.ledger, &records, &count, &err) < 0)
         vp_enforcer_complain(enforcer, &err);
     for (size_t i = 0; i < count; i++) {
         /* definitions are the libvirt side's */
-        if (records[i].state != VP_DRIFT_REPAIRED && records[i].kind != VP_DRIFT_DEFINITION)
+        if (records[i].kind != VP_DRIFT_DEFINITION)
             recall_one(enforcer, &records[i]);
     }
 }

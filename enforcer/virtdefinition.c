@@ -23,10 +23,10 @@ static int load(struct vp_definitions *definitions, struct vp_engine *engine, st
 
     if (definitions->loaded)
         return 0;
-    if (vp_ledger_drift_list(engine->ledger, 0, 0, &all, &count, err) < 0)
+    if (vp_ledger_drift_standing(engine->ledger, &all, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
-        if (all[i].kind == VP_DRIFT_DEFINITION && all[i].state != VP_DRIFT_REPAIRED)
+        if (all[i].kind == VP_DRIFT_DEFINITION)
             all[kept++] = all[i];
     }
     definitions->open = realloc(all, (kept + 1) * sizeof(*all));

@@ -126,6 +126,9 @@ int vp_ledger_drift_put(struct vp_ledger *ledger, struct vp_drift_record *record
                         struct vp_error *err);
 int vp_ledger_drift_list(struct vp_ledger *ledger, int64_t since_ms, int64_t after_id,
                          struct vp_drift_record **records, size_t *count, struct vp_error *err);
+/* The same, of those only that are not repaired: a whole history is 36 MB. */
+int vp_ledger_drift_standing(struct vp_ledger *ledger, struct vp_drift_record **records,
+                             size_t *count, struct vp_error *err);
 
 /* Small facts by key ("enforcer.pid" ...). get: 1 found (the caller frees
  * *value), 0 not, -1. set (NULL: forgets the key) opens a transaction of its own when none is open.

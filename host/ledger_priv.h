@@ -57,6 +57,7 @@ enum vp_sql {
     VP_SQL_DRIFT_UPDATE,
     VP_SQL_DRIFT_TRIM,
     VP_SQL_DRIFT_LIST,
+    VP_SQL_DRIFT_STANDING,
     VP_SQL_COUNT,
 };
 

@@ -302,12 +302,32 @@ static int append_record(struct vp_ledger *ledger, sqlite3_stmt *from,
     return result < 0 ? -1 : 0;
 }
 
+/* The rows of a statement that is bound already. */
+static int read_records(struct vp_ledger *ledger, enum vp_sql which, sqlite3_stmt *statement,
+                        struct vp_drift_record **records, size_t *count, struct vp_error *err)
+{
+    size_t room = 0;
+    int rc;
+
+    while ((rc = vp_sql_step(ledger, which, err)) == SQLITE_ROW) {
+        if (append_record(ledger, statement, records, count, &room, err) < 0) {
+            rc = -1;
+            break;
+        }
+    }
+    vp_sql_done(ledger, which);
+    if (rc >= 0)
+        return 0;
+    free(*records);
+    *records = NULL;
+    *count = 0;
+    return -1;
+}
+
 int vp_ledger_drift_list(struct vp_ledger *ledger, int64_t since_ms, int64_t after_id,
                          struct vp_drift_record **records, size_t *count, struct vp_error *err)
 {
     sqlite3_stmt *statement;
-    size_t room = 0;
-    int rc;
 
     *records = NULL;
     *count = 0;
@@ -318,17 +338,19 @@ int vp_ledger_drift_list(struct vp_ledger *ledger, int64_t since_ms, int64_t aft
         return -1;
     sqlite3_bind_int64(statement, 1, since_ms);
     sqlite3_bind_int64(statement, 2, after_id);
-    while ((rc = vp_sql_step(ledger, VP_SQL_DRIFT_LIST, err)) == SQLITE_ROW) {
-        if (append_record(ledger, statement, records, count, &room, err) < 0) {
-            rc = -1;
-            break;
-        }
-    }
-    vp_sql_done(ledger, VP_SQL_DRIFT_LIST);
-    if (rc >= 0)
-        return 0;
-    free(*records);
+    return read_records(ledger, VP_SQL_DRIFT_LIST, statement, records, count, err);
+}
+
+int vp_ledger_drift_standing(struct vp_ledger *ledger, struct vp_drift_record **records,
+                             size_t *count, struct vp_error *err)
+{
+    sqlite3_stmt *statement;
+
     *records = NULL;
     *count = 0;
-    return -1;
+    if (vp_ledger_ready(ledger, err) < 0)
+        return -1;
+    statement = vp_sql(ledger, VP_SQL_DRIFT_STANDING, err);
+    return statement ? read_records(ledger, VP_SQL_DRIFT_STANDING, statement, records, count, err)
+                     : -1;
 }

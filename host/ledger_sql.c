@@ -86,6 +86,8 @@ static const struct {
     [VP_SQL_DRIFT_TRIM] = {"drift-trim", "DELETE FROM drift WHERE id <= ?1"},
     [VP_SQL_DRIFT_LIST] = {"drift-list", "SELECT " DRIFT_COLUMNS ", id FROM drift"
                                          " WHERE id > ?2 AND last >= ?1 ORDER BY id"},
+    [VP_SQL_DRIFT_STANDING] = {"drift-standing", "SELECT " DRIFT_COLUMNS ", id FROM drift"
+                                                 " WHERE state <> 'repaired' ORDER BY id"},
 };
 
 static bool means_damage(int rc)

@@ -406,6 +406,14 @@ START_TEST(drift_comes_back_whole)
     free(got);
     ck_ok(vp_ledger_drift_list(ledger, 5001, 0, &got, &count, err));
     ck_assert_uint_eq(count, 0);
+    ck_ok(vp_ledger_drift_standing(ledger, &got, &count, err));
+    ck_assert_uint_eq(count, 0);
+    record.state = VP_DRIFT_CONTESTED;
+    ck_ok(vp_ledger_drift_put(ledger, &record, err));
+    ck_ok(vp_ledger_drift_standing(ledger, &got, &count, err));
+    ck_assert_uint_eq(count, 1);
+    ck_assert_mem_eq(got, &record, sizeof(record));
+    free(got);
     vp_ledger_close(ledger);
 }
 END_TEST
