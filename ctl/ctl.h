@@ -20,7 +20,7 @@ struct vp_option {
     const char *argument;
     const char *help;
 };
-#define VP_VERB_OPTIONS 6
+#define VP_VERB_OPTIONS 8 /* the last has no name */
 
 /* Usage, completion and manual are checked against this table. */
 struct vp_verb {

@@ -105,7 +105,7 @@ int vp_since_parse(const char *text, int64_t now_ms, int64_t *ms, struct vp_erro
         return 0;
     }
     return vp_fail(err, VP_INPUT,
-                   "--since: found \"%s\"; legal: a time back from now (10m, 24h) or a date in UTC "
+                   "found \"%s\"; legal: a time back from now (10m, 24h) or a date in UTC "
                    "(2026-01-31, 2026-01-31T12:00:00Z)",
                    text);
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "ctl/ctl.h"
+#include "ctl/driftfilter.h"
 #include "ctl/output.h"
 #include "decide/cleanup.h"
 #include "decide/drift.h"
@@ -150,7 +151,7 @@ static void side_cell(struct vp_table *table, const char *text, const struct vp_
         vp_table_cell_cpus(table, cpus);
 }
 
-static void list_text(const struct records *records)
+static void list_text(const struct records *records, bool filtered)
 {
     static const char *const heading[] = {"ID",     "LAST",  "GUEST", "THREAD", "KIND",
                                           "WANTED", "FOUND", "TIMES", "STATE",  "BY"};
@@ -158,7 +159,7 @@ static void list_text(const struct records *records)
     char text[512];
 
     if (records->count == 0) {
-        printf("no drift is recorded\n");
+        printf("%s\n", filtered ? "no drift that is recorded is such" : "no drift is recorded");
         return;
     }
     vp_table_begin(&table, 10, heading);
@@ -269,7 +270,8 @@ static uint64_t ledger_stamp(const char *run_dir)
 }
 
 static int show_news(struct vp_ctl *ctl, struct vp_engine *engine, int64_t since_ms,
-                     struct memory *memory, bool silent, struct vp_error *err)
+                     const struct vp_drift_filter *filter, struct memory *memory, bool silent,
+                     struct vp_error *err)
 {
     VP_AUTO(free) struct vp_drift_record *record = NULL;
     size_t count = 0;
@@ -281,14 +283,14 @@ static int show_news(struct vp_ctl *ctl, struct vp_engine *engine, int64_t since
     if (vp_ledger_drift_list(engine->ledger, since_ms, 0, &record, &count, err) != 0)
         return -1;
     for (size_t i = 0; i < count; i++)
-        if (news(memory, &record[i]) && !silent)
+        if (vp_drift_filter_passes(filter, &record[i]) && news(memory, &record[i]) && !silent)
             show(ctl, &record[i]);
     return 0;
 }
 
 /* Ends only by a signal, by an error, or when nobody reads any more. */
-static int follow(struct vp_ctl *ctl, struct vp_engine *engine, int64_t since_ms,
-                  struct vp_error *err)
+static int follow(struct vp_ctl *ctl, struct vp_engine *engine,
+                  const struct vp_drift_filter *filter, struct vp_error *err)
 {
     const char *run_dir = engine->set->host.run_dir;
     struct memory memory = {0};
@@ -296,52 +298,63 @@ static int follow(struct vp_ctl *ctl, struct vp_engine *engine, int64_t since_ms
     int result;
 
     /* Without --since only what is new from now on. */
-    result = show_news(ctl, engine, since_ms, &memory, !vp_ctl_option(ctl, "since"), err);
+    result = show_news(ctl, engine, filter->since_ms, filter, &memory, !vp_ctl_option(ctl, "since"),
+                       err);
     while (result == 0 && fflush(stdout) == 0) {
         nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
         was = stamp;
         stamp = ledger_stamp(run_dir);
         if (stamp != was)
-            result = show_news(ctl, engine, vp_now_ms() - CHANGES_WITHIN_MS, &memory, false, err);
+            result = show_news(ctl, engine, vp_now_ms() - CHANGES_WITHIN_MS, filter, &memory, false,
+                               err);
     }
     free(memory.item);
     return result != 0 ? -1 : VP_EXIT_HOST;
 }
 
-static int list(struct vp_ctl *ctl, struct vp_engine *engine, int64_t since_ms,
+static bool narrows(const struct vp_drift_filter *filter)
+{
+    return filter->guest || filter->by || filter->kinds != 0 || filter->since_ms != 0 ||
+           filter->until_ms != 0;
+}
+
+static int list(struct vp_ctl *ctl, struct vp_engine *engine, const struct vp_drift_filter *filter,
                 struct vp_error *err)
 {
     VP_AUTO(free) struct vp_drift_record *item = NULL;
     struct records records = {0};
     int status = VP_EXIT_GOOD;
+    size_t count = 0;
 
     if (vp_ctl_ledger(ctl, engine, false, err) != 0)
         return -1;
     if (engine->ledger &&
-        vp_ledger_drift_list(engine->ledger, since_ms, 0, &item, &records.count, err) != 0)
+        vp_ledger_drift_list(engine->ledger, filter->since_ms, 0, &item, &count, err) != 0)
         return -1;
     records.item = item;
+    for (size_t i = 0; i < count; i++)
+        if (vp_drift_filter_passes(filter, &item[i]))
+            item[records.count++] = item[i];
     for (size_t i = 0; i < records.count; i++)
         if (item[i].state == VP_DRIFT_OPEN || item[i].state == VP_DRIFT_CONTESTED)
             status = VP_EXIT_FINDING;
     if (ctl->json)
         list_json(&records, vp_now_ms());
     else
-        list_text(&records);
+        list_text(&records, narrows(filter));
     return status;
 }
 
 int vp_verb_drift(struct vp_ctl *ctl, struct vp_error *err)
 {
     VP_AUTO(vp_engine) struct vp_engine engine = {0};
-    const char *since = vp_ctl_option(ctl, "since");
-    int64_t since_ms = 0;
+    struct vp_drift_filter filter;
 
-    if (since && vp_since_parse(since, vp_now_ms(), &since_ms, err) != 0)
+    if (vp_drift_filter_read(ctl, vp_now_ms(), &filter, err) != 0)
         return -1;
     if (vp_ctl_engine(ctl, &engine, err) != 0)
         return -1;
     if (vp_ctl_option(ctl, "follow"))
-        return follow(ctl, &engine, since_ms, err);
-    return list(ctl, &engine, since_ms, err);
+        return follow(ctl, &engine, &filter, err);
+    return list(ctl, &engine, &filter, err);
 }

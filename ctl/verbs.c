@@ -74,9 +74,15 @@ const struct vp_verb vp_verbs[] = {
         .help = "differences: what, where, since when, by whom, repaired or contested",
         .exit1 = "an open or contested one is listed",
         .more = "T is a time back from now (10m, 24h) or a date (2026-01-31, "
-                "2026-01-31T12:00:00Z).",
+                "2026-01-31T12:00:00Z).\nNAME and WHO may have * and ?. WHO is a pid, a "
+                "program's name, a unit, a terminal, or\nunknown. The last 10,000 records are "
+                "kept until the host is booted anew.",
         .option = {{"follow", NULL, "go on and print each record when it comes or changes"},
-                   {"since", "T", "only what was last seen after T"}},
+                   {"since", "T", "only what was last seen after T"},
+                   {"until", "T", "only what was first seen before T"},
+                   {"guest", "NAME", "only that guest's, by name or UUID"},
+                   {"kind", "KIND[,KIND]", "only these: affinity, cpuset, ... (--kind x lists)"},
+                   {"by", "WHO", "only what WHO did"}},
     },
     {
         .name = "reconcile",

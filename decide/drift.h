@@ -38,6 +38,7 @@ enum vp_drift_kind {
     VP_DRIFT_PARTITION,
     VP_DRIFT_MISSING,
     VP_DRIFT_DEFINITION,
+    VP_DRIFT_KINDS, /* how many there are */
 };
 const char *vp_drift_kind_word(enum vp_drift_kind kind); /* "affinity", "cpuset-above", ... */
 /* The kind of that word; -1 if there is none. */

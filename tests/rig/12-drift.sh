@@ -60,6 +60,17 @@ check "with the writer" assert_eq "by.comm" sh "$(rig_drift a cpuset repaired by
 check "and where" assert_match "where" "*vcpu0*" "$(rig_drift a cpuset repaired where)"
 check "and how long the repair took" test "$(rig_drift a cpuset repaired repair_us)" -gt 0
 check "the journal has it" rig_wait 2 assert_log a "cpuset"
+
+# exit 1 were an open one; the words of the record are in the list, or not
+listed() {
+    rig_exec a virtpin drift --json "$@" | grep -q '"kind":"cpuset"'
+}
+check "drift shows it by guest, kind, culprit and time" \
+    listed --guest db1 --kind cpuset,mems --by sh --since 10m
+check_not "not to who asks for another guest" listed --guest web1
+check_not "another kind" listed --kind affinity
+check_not "another culprit" listed --by taskset
+check_not "or another time" listed --until 1h
 check "nothing is open" assert_no_drift a
 
 # libvirt writes a cpuset and then sets affinity: a repair between the two would make its call fail

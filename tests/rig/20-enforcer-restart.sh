@@ -32,6 +32,11 @@ check "and stays so" assert_affinity a db1 vcpu 0 "$other"
 check "the enforcer comes up again" rig_enforcer_start a
 check "it is undone" rig_wait 10 assert_affinity a db1 vcpu 0 "$own"
 check "and recorded" rig_wait 5 assert_drift a cpuset repaired
+history=$(rig_exec a virtpin drift --json --kind cpuset | grep -o '"id":[0-9]*')
+check "the enforcer is started anew" rig_enforcer_kill a
+check "and comes up" rig_enforcer_start a
+check "what was recorded is still there" assert_eq "cpuset drift" "$history" \
+    "$(rig_exec a virtpin drift --json --kind cpuset | grep -o '"id":[0-9]*')"
 check "the booking is the same" assert_eq "cpus" "$own" "$(rig_guest_status a db1 cpus)"
 
 check "the ledger is deleted" rig_exec a sh -c 'rm /run/virtpin/ledger.db*'
