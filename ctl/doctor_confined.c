@@ -7,6 +7,9 @@
 
 #include "ctl/doctor.h"
 
+/* Where `make install-selinux` and the rpm leave it. */
+#define SELINUX_MODULE "/usr/share/selinux/packages/virtpin.pp"
+
 /* Debian's and Ubuntu's profile of the daemon: a hook in /etc/libvirt/hooks
  * runs inside it, one behind a link to these directories outside. */
 static bool runs_unconfined(const char *target)
@@ -83,6 +86,7 @@ static bool has_module(const struct vp_doctor *doctor)
 void vp_check_selinux(struct vp_doctor *doctor)
 {
     char enforce[8];
+    struct stat st;
 
     if (!vp_doctor_line(doctor, "/sys/fs/selinux/enforce", enforce, sizeof(enforce))) {
         vp_doctor_say(doctor, VP_CHECK_OK, "SELinux is not in use");
@@ -94,7 +98,12 @@ void vp_check_selinux(struct vp_doctor *doctor)
         vp_doctor_say(doctor, VP_CHECK_WARNING,
                       "SELinux is enforcing without a module of virtpin's: where the distribution "
                       "confines libvirt's hooks (Fedora 40 and later) it may deny the worker");
-        vp_doctor_remedy(doctor,
-                         "ausearch -m avc -ts today -c virtpin-hook (nothing: all is well)");
+        if (vp_doctor_stat(doctor, SELINUX_MODULE, &st))
+            vp_doctor_remedy(doctor, "semodule -X 200 -i " SELINUX_MODULE
+                                     " && restorecon -R /etc/libvirt/hooks "
+                                     "/usr/sbin/virtpin-hook " VP_LIBEXECDIR);
+        else
+            vp_doctor_remedy(doctor,
+                             "ausearch -m avc -ts today -c virtpin-hook (nothing: all is well)");
     }
 }

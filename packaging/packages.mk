@@ -1,6 +1,6 @@
 # Manual pages made from the program's tables, completion, and packages.
 # Targets: manual (write the pages' tables anew), deb, rpm (of the last commit, into $(BUILD)/deb and
-# $(BUILD)/rpm), check-completion, check-packages. None of these is part of `make check`, whose unit
+# $(BUILD)/rpm), selinux, install-selinux, check-completion, check-packages. None of these is part of `make check`, whose unit
 # tests compare the pages' tables.
 
 $(BUILD)/mkman: $(BUILD)/packaging/mkman.o $(BUILD)/packaging/mantable.o $(BUILD)/libdecide.a
@@ -34,6 +34,19 @@ uninstall-completion:
 	$(Q)rm -f $(DESTDIR)$(ZSHDIR)/_virtpin $(DESTDIR)$(FISHDIR)/virtpin.fish
 check-completion: $(BUILD)/virtpin
 	@BUILD=$(BUILD) tests/completion/run
+
+# ---- SELinux: a module for hosts that confine libvirt's hooks ------------------------------------
+
+SELINUXDIR ?= $(PREFIX)/share/selinux/packages
+.PHONY: selinux install-selinux
+selinux: $(BUILD)/selinux/virtpin.pp
+$(BUILD)/selinux/virtpin.pp: packaging/selinux/virtpin.te packaging/selinux/virtpin.fc
+	@mkdir -p $(@D)
+	$(call say,CHECKMODULE,$@)
+	$(Q)checkmodule -M -m -o $(@:.pp=.mod) $<
+	$(Q)semodule_package -o $@ -m $(@:.pp=.mod) -f packaging/selinux/virtpin.fc
+install-selinux: selinux
+	$(Q)install -D -m 644 $(BUILD)/selinux/virtpin.pp $(DESTDIR)$(SELINUXDIR)/virtpin.pp
 
 # ---- packages of the last commit -----------------------------------------------------------------
 

@@ -331,6 +331,11 @@ static void selinux_module(void)
     selinux();
     put_dir("/var/lib/selinux/targeted/active/modules/400/virtpin", 0700);
 }
+static void selinux_module_there(void)
+{
+    selinux();
+    put("/usr/share/selinux/packages/virtpin.pp", "", 0644);
+}
 static void selinux_permissive(void)
 {
     put("/sys/fs/selinux/enforce", "0", 0644);
@@ -590,6 +595,8 @@ static const struct {
     {apparmor_inside, "apparmor", VP_CHECK_WARNING, "no link", "ln -sfn"},
     {apparmor_complains, "apparmor", VP_CHECK_OK, "does not confine", NULL},
     {selinux, "selinux", VP_CHECK_WARNING, "enforcing without a module", "ausearch"},
+    {selinux_module_there, "selinux", VP_CHECK_WARNING, "enforcing without a module",
+     "semodule -X 200 -i /usr/share/selinux/packages/virtpin.pp"},
     {selinux_module, "selinux", VP_CHECK_OK, "with virtpin's module", NULL},
     {selinux_permissive, "selinux", VP_CHECK_OK, "permissive", NULL},
     {libvirt_old, "libvirt", VP_CHECK_ERROR, "libvirt 6.0.0 does not know", "hooks/qemu"},
