@@ -36,13 +36,7 @@ static void add_thread(json_object *threads, const char *key, const struct vp_wa
         vp_json_null(threads, key);
         return;
     }
-    if (want->kind == VP_WANT_SET) {
-        vp_json_cpus(threads, key, &want->cpus);
-        return;
-    }
-    cpus = *pool;
-    if (vp_cpuset_meets(&want->cpus, pool))
-        vp_cpuset_and(&cpus, &want->cpus);
+    vp_want_resolve(want, pool, &cpus);
     vp_json_cpus(threads, key, &cpus);
 }
 

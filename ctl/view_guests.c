@@ -105,7 +105,8 @@ static enum vp_view_state state_of(const struct vp_guest_row *row)
 /* on-no-room = shared has let it in where it was not to be. */
 static bool without_room(const struct vp_plan *plan)
 {
-    return (plan->placement == VP_PLACE_DEDICATED && vp_cpuset_empty(&plan->vcpu_cpus)) ||
+    return ((plan->placement == VP_PLACE_DEDICATED || plan->placement == VP_PLACE_MIXED) &&
+            vp_cpuset_empty(&plan->vcpu_cpus)) ||
            (plan->placement == VP_PLACE_FIXED && vp_cpuset_empty(&plan->fixed_cpus));
 }
 

@@ -42,7 +42,7 @@ void vp_plan_exclusive(const struct vp_plan *plan, struct vp_cpuset *cpus)
 bool vp_plan_uses_pool(const struct vp_plan *plan)
 {
     for (size_t i = 0; i < plan->want_count; i++)
-        if (plan->want[i].kind == VP_WANT_POOL)
+        if (plan->want[i].kind == VP_WANT_POOL || plan->want[i].kind == VP_WANT_BOTH)
             return true;
     return false;
 }
@@ -70,9 +70,23 @@ const struct vp_want *vp_plan_want(const struct vp_plan *plan, enum vp_role role
     return vp_plan_find(plan, VP_ROLE_EMULATOR, 0);
 }
 
-static void resolve_pool(const struct vp_want *want, const struct vp_cpuset *pool,
-                         struct vp_cpuset *cpus)
+void vp_want_resolve(const struct vp_want *want, const struct vp_cpuset *pool,
+                     struct vp_cpuset *cpus)
 {
+    switch (want->kind) {
+    case VP_WANT_NOTHING:
+        *cpus = (struct vp_cpuset){0};
+        return;
+    case VP_WANT_SET:
+        *cpus = want->cpus;
+        return;
+    case VP_WANT_BOTH:
+        *cpus = *pool;
+        vp_cpuset_or(cpus, &want->cpus);
+        return;
+    case VP_WANT_POOL:
+        break;
+    }
     *cpus = *pool;
     if (vp_cpuset_meets(&want->cpus, pool))
         vp_cpuset_and(cpus, &want->cpus);
@@ -84,12 +98,7 @@ int vp_plan_resolve(const struct vp_plan *plan, const struct vp_cpuset *pool, st
         const struct vp_want *want = &plan->want[i];
         struct vp_cpuset cpus;
 
-        if (want->kind == VP_WANT_NOTHING)
-            continue;
-        if (want->kind == VP_WANT_POOL)
-            resolve_pool(want, pool, &cpus);
-        else
-            cpus = want->cpus;
+        vp_want_resolve(want, pool, &cpus);
         if (vp_cpuset_empty(&cpus))
             continue;
         if (vp_pins_add(pins, want->role, want->index, &cpus) < 0)

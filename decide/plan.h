@@ -20,8 +20,9 @@ struct vp_findings;
 /* What one thread should have. A pool want follows the shared pool, which
  * changes with every booking, and is therefore resolved when it is applied;
  * its `cpus`, if not empty, are the part of the pool to keep to while that
- * part is not empty (placement = shared with numa = single). */
-enum vp_want_kind { VP_WANT_NOTHING, VP_WANT_POOL, VP_WANT_SET };
+ * part is not empty (placement = shared with numa = single). VP_WANT_BOTH is
+ * the pool and `cpus` (threads of a mixed guest that run with its vCPUs). */
+enum vp_want_kind { VP_WANT_NOTHING, VP_WANT_POOL, VP_WANT_SET, VP_WANT_BOTH };
 struct vp_want {
     enum vp_role role;
     unsigned index;
@@ -63,6 +64,9 @@ const struct vp_want *vp_plan_find(const struct vp_plan *plan, enum vp_role role
  * and helpers have the emulator's. NULL: nothing is wanted of it. */
 const struct vp_want *vp_plan_want(const struct vp_plan *plan, enum vp_role role, unsigned index);
 
+/* One want as a CPU set; empty where nothing is wanted. */
+void vp_want_resolve(const struct vp_want *want, const struct vp_cpuset *pool,
+                     struct vp_cpuset *cpus);
 /* Wants as CPU sets, the pool filled in; VP_WANT_NOTHING is left out, an empty
  * pool too. The caller clears *pins. 0, or -1 without memory. */
 int vp_plan_resolve(const struct vp_plan *plan, const struct vp_cpuset *pool, struct vp_pins *pins);
@@ -96,8 +100,9 @@ struct vp_plan_input {
     size_t holding_count;
     /* CPUs that a dedicated guest has already and should keep if they are free
      * for it and satisfy the policy (adoption, a revert's second start): the
-     * vCPUs', then the emulator's, then the I/O threads' in order; -1 unknown.
-     * NULL: none. keep_only: refused rather than placed elsewhere. */
+     * vCPUs', then the emulator's, then the I/O threads' in order; -1 unknown,
+     * or none of its own. NULL: none. keep_only: refused rather than placed
+     * elsewhere. */
     const int *keep;
     bool keep_only;
 };

@@ -4,7 +4,7 @@
 
 #include "decide/plan.h"
 
-/* What planmake.c and planthreads.c share. */
+/* What planmake.c, plandedicated.c and planthreads.c share. */
 
 /* What a plan under way carries from step to step. */
 struct vp_making {
@@ -27,5 +27,13 @@ void vp_plan_add_cpu(struct vp_plan *plan, enum vp_role role, unsigned index, in
 /* Emulator and I/O threads, after the vCPUs; answer NULL: nothing was isolated.
  * 0, or -1 with m->err (refused). */
 int vp_plan_others(struct vp_making *m, const struct vp_place_answer *answer);
+
+/* Every vCPU in the pool. 0, or -1 with m->err. */
+int vp_plan_shared(struct vp_making *m);
+/* dedicated and mixed: 0 planned; 1 does not fit (m->err says why); -1 refused
+ * for another reason, or failed. */
+int vp_plan_dedicated(struct vp_making *m);
+/* Refuses where the plan needs a pool that is empty: -1 with m->err. */
+int vp_plan_need_pool(struct vp_making *m);
 
 #endif

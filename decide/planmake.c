@@ -8,7 +8,6 @@
 #include "decide/error.h"
 #include "decide/finding.h"
 #include "decide/plan_priv.h"
-#include "decide/vcputopology.h"
 
 static void gather_holdings(struct vp_making *m)
 {
@@ -33,7 +32,7 @@ static void limited(struct vp_making *m, enum vp_limit limit, unsigned short_by)
     m->answer->short_by = short_by;
 }
 
-static int need_pool(struct vp_making *m)
+int vp_plan_need_pool(struct vp_making *m)
 {
     if (!vp_plan_uses_pool(m->plan) || !vp_cpuset_empty(&m->pool))
         return 0;
@@ -66,7 +65,7 @@ static void pool_part(const struct vp_making *m, struct vp_cpuset *part)
     }
 }
 
-static int plan_shared(struct vp_making *m)
+int vp_plan_shared(struct vp_making *m)
 {
     struct vp_cpuset part;
 
@@ -75,7 +74,7 @@ static int plan_shared(struct vp_making *m)
         vp_plan_add(m->plan, VP_ROLE_VCPU, i, VP_WANT_POOL, &part);
     if (vp_plan_others(m, NULL) < 0)
         return -1;
-    return need_pool(m);
+    return vp_plan_need_pool(m);
 }
 
 static const struct vp_cpuset *fixed_cpus_of(const struct vp_policy *policy, unsigned vcpu)
@@ -147,215 +146,7 @@ static int plan_fixed(struct vp_making *m)
     m->plan->fixed_cpus = all;
     if (vp_plan_others(m, NULL) < 0)
         return -1;
-    return need_pool(m);
-}
-
-static void make_place_host(const struct vp_making *m, struct vp_place_host *host)
-{
-    const struct vp_plan_input *in = m->in;
-    const struct vp_host_conf *conf = &in->set->host;
-
-    *host = (struct vp_place_host){.topology = in->topology, .pool = m->pool};
-    vp_dedicable(conf, in->topology, &host->usable);
-    if (!vp_cpuset_empty(&in->allowed))
-        vp_cpuset_and(&host->usable, &in->allowed);
-    vp_cpuset_minus(&host->usable, &m->taken);
-    vp_cpuset_minus(&host->usable, &m->fixed);
-    if (!conf->isolated_avoid)
-        host->first = in->topology->isolated;
-    host->pool_needed =
-        m->others_use_pool || in->policy->emulator.where == VP_WHERE_SHARED ||
-        (in->policy->iothreads.where == VP_WHERE_SHARED && in->domain->iothread_count > 0);
-    /* what the emulator or I/O threads are listed on is not for vCPUs */
-    if (in->policy->emulator.where == VP_WHERE_LIST)
-        vp_cpuset_minus(&host->usable, &in->policy->emulator.cpus);
-    if (in->policy->iothreads.where == VP_WHERE_LIST && in->domain->iothread_count > 0)
-        vp_cpuset_minus(&host->usable, &in->policy->iothreads.cpus);
-}
-
-static void make_request(const struct vp_making *m, struct vp_place_request *request)
-{
-    const struct vp_policy *policy = m->in->policy;
-    const struct vp_domain *domain = m->in->domain;
-    struct vp_guest_topology topology;
-    char why[512];
-    bool exact = vp_vcpu_topology(domain, policy, domain->vcpus, &topology, why, sizeof(why)) &&
-                 topology.sockets != 0;
-
-    *request = (struct vp_place_request){
-        .vcpus = domain->vcpus,
-        .thread_policy = policy->thread_policy,
-        .numa = policy->numa,
-        .cell = domain->cell,
-        .cell_count = domain->cell_count,
-        .guest_threads = 1,
-        .emulator_isolate = policy->emulator.where == VP_WHERE_ISOLATE,
-        .cache = policy->cache,
-        .core_type = policy->core_type,
-        .fill = policy->fill,
-        .pci_locality = policy->pci_locality,
-    };
-    if (exact)
-        request->guest_threads = topology.threads;
-    else if (domain->cpu.has_topology)
-        request->guest_threads = domain->cpu.topology.threads;
-    if (policy->iothreads.where == VP_WHERE_ISOLATE)
-        request->iothreads_isolate = (unsigned)domain->iothread_count;
-}
-
-/* The CPUs that the guest has already, with their idle siblings, as the only
- * ones that the placer may use; false if they are not all free for it. */
-static bool limit_to_kept(const struct vp_plan_input *in, const struct vp_place_request *request,
-                          struct vp_place_host *host)
-{
-    unsigned count =
-        request->vcpus + (request->emulator_isolate ? 1 : 0) + request->iothreads_isolate;
-    struct vp_cpuset kept = {0};
-
-    for (unsigned i = 0; i < count; i++) {
-        const struct vp_pu *pu = vp_topology_pu(in->topology, in->keep[i]);
-
-        if (!pu || !vp_cpuset_has(&host->usable, pu->cpu) || vp_cpuset_has(&kept, pu->cpu))
-            return false;
-        vp_cpuset_add(&kept, pu->cpu);
-    }
-    if (request->thread_policy != VP_THREADS_PREFER)
-        for (unsigned i = 0; i < count; i++)
-            vp_cpuset_or(&kept,
-                         &in->topology->core[vp_topology_pu(in->topology, in->keep[i])->core]);
-    vp_cpuset_and(&host->usable, &kept);
-    return true;
-}
-
-/* Gives each thread the CPU that it has, where the placer, confined to the kept
- * CPUs, found a legal set of them. Idle siblings stay idle: the placer's choice
- * must be the kept CPUs themselves. */
-static bool put_kept(const struct vp_plan_input *in, const struct vp_place_request *request,
-                     struct vp_place_answer *answer)
-{
-    struct vp_cpuset kept = {0}, chosen = answer->taken;
-    unsigned at = request->vcpus;
-
-    for (unsigned i = 0; i < request->vcpus; i++)
-        vp_cpuset_add(&kept, in->keep[i]);
-    if (request->emulator_isolate)
-        vp_cpuset_add(&kept, in->keep[at++]);
-    for (unsigned i = 0; i < request->iothreads_isolate; i++)
-        vp_cpuset_add(&kept, in->keep[at + i]);
-    if (!vp_cpuset_within(&kept, &chosen))
-        return false;
-    vp_cpuset_minus(&chosen, &kept);
-    answer->idle = chosen;
-    for (unsigned i = 0; i < request->vcpus; i++)
-        answer->vcpu[i] = in->keep[i];
-    if (request->emulator_isolate)
-        answer->emulator = in->keep[request->vcpus];
-    for (unsigned i = 0; i < request->iothreads_isolate; i++)
-        answer->iothread[i] = in->keep[at + i];
-    return true;
-}
-
-/* 1: the kept CPUs do; 0: they do not; -1: without memory. A guest with cells
- * is placed anew: which cell sits where is the placer's to say. */
-static int place_kept(const struct vp_making *m, const struct vp_place_host *host,
-                      const struct vp_place_request *request, struct vp_place_answer *answer)
-{
-    struct vp_place_host narrow = *host;
-    int result;
-
-    if (!m->in->keep || request->cell_count > 1 || !limit_to_kept(m->in, request, &narrow))
-        return 0;
-    result = vp_place(&narrow, request, answer);
-    if (result == 0 && put_kept(m->in, request, answer))
-        return 1;
-    vp_place_clear(answer);
-    return result < 0 ? -1 : 0;
-}
-
-static void book_answer(struct vp_plan *plan, const struct vp_place_request *request,
-                        const struct vp_place_answer *answer)
-{
-    for (unsigned i = 0; i < request->vcpus; i++) {
-        vp_plan_add_cpu(plan, VP_ROLE_VCPU, i, answer->vcpu[i]);
-        vp_cpuset_add(&plan->vcpu_cpus, answer->vcpu[i]);
-    }
-    if (answer->emulator >= 0)
-        vp_cpuset_add(&plan->emulator_cpus, answer->emulator);
-    for (unsigned i = 0; i < request->iothreads_isolate; i++)
-        vp_cpuset_add(&plan->iothread_cpus, answer->iothread[i]);
-    plan->idle_cpus = answer->idle;
-    plan->nodes = answer->nodes;
-}
-
-/* Who has the CPUs that this guest could have had: "; db-1 has CPUs 4-7, db-2
- * has CPU 8 for 10 s after its stop, fw-1 is pinned to CPU 9, 3 more guests". */
-static void say_holders(const struct vp_making *m, char *text, size_t size)
-{
-    size_t used = 0;
-    unsigned named = 0, more = 0;
-
-    text[0] = '\0';
-    for (size_t i = 0; i < m->in->holding_count; i++) {
-        const struct vp_holding *holding = &m->in->holding[i];
-        bool pinned = vp_cpuset_empty(&holding->exclusive);
-        const struct vp_cpuset *has = pinned ? &holding->fixed : &holding->exclusive;
-        char list[64], cpus[80];
-        unsigned count = vp_cpuset_count(has);
-
-        if (count == 0 || strcmp(holding->uuid, m->in->domain->uuid) == 0)
-            continue;
-        if (named == 3) {
-            more++;
-            continue;
-        }
-        if (vp_cpuset_print(has, list, sizeof(list)) >= sizeof(list))
-            snprintf(cpus, sizeof(cpus), "%u CPUs", count);
-        else
-            snprintf(cpus, sizeof(cpus), "CPU%s %s", count == 1 ? "" : "s", list);
-        used += (size_t)snprintf(text + used, size - used, "%s%.60s %s %s%s",
-                                 named++ == 0 ? "; " : ", ", holding->name,
-                                 pinned ? "is pinned to" : "has", cpus,
-                                 holding->held_until_ms != 0 ? " for 10 s after its stop" : "");
-    }
-    if (more > 0)
-        snprintf(text + used, size - used, ", %u more guest%s", more, more == 1 ? "" : "s");
-}
-
-/* 0 planned; 1 does not fit (*m->err says why); -1 failed. */
-static int plan_dedicated(struct vp_making *m, struct vp_place_answer *answer)
-{
-    char holders[512];
-    struct vp_place_host host;
-    struct vp_place_request request;
-    int result;
-
-    make_place_host(m, &host);
-    make_request(m, &request);
-    result = place_kept(m, &host, &request, answer);
-    if (result < 0)
-        return vp_fail(m->err, VP_HOST, "out of memory");
-    if (result == 0 && m->in->keep_only) {
-        vp_fail(m->err, VP_REFUSED, "the CPUs that guest %s has do not meet policy %s",
-                m->in->domain->name, m->in->policy->name);
-        return 1;
-    }
-    if (result == 0) {
-        result = vp_place(&host, &request, answer);
-        if (result < 0)
-            return vp_fail(m->err, VP_HOST, "out of memory");
-        result = result == 0;
-    }
-    if (result == 0) {
-        say_holders(m, holders, sizeof(holders));
-        vp_fail(m->err, VP_REFUSED, "%s%s%s%s", answer->why, holders, answer->help[0] ? "; " : "",
-                answer->help);
-        return 1;
-    }
-    book_answer(m->plan, &request, answer);
-    vp_cpuset_minus(&m->pool, &answer->taken);
-    if (vp_plan_others(m, answer) < 0)
-        return -1;
-    return need_pool(m);
+    return vp_plan_need_pool(m);
 }
 
 static struct vp_plan *new_plan(const struct vp_plan_input *in)
@@ -394,10 +185,10 @@ static enum vp_plan_result fall_back(struct vp_making *m)
         vp_findings_note(m->findings, VP_WARNING, "guest %s runs in the shared pool: %s",
                          m->in->domain->name, m->err ? m->err->text : "no room");
     forget(m->plan);
-    return plan_shared(m) == 0 ? VP_PLAN_OK : VP_PLAN_REFUSED;
+    return vp_plan_shared(m) == 0 ? VP_PLAN_OK : VP_PLAN_REFUSED;
 }
 
-static enum vp_plan_result make(struct vp_making *m, struct vp_place_answer *answer)
+static enum vp_plan_result make(struct vp_making *m)
 {
     int result = 0;
 
@@ -405,10 +196,11 @@ static enum vp_plan_result make(struct vp_making *m, struct vp_place_answer *ans
     case VP_PLACE_NONE:
         return VP_PLAN_OK;
     case VP_PLACE_SHARED:
-        result = plan_shared(m);
+        result = vp_plan_shared(m);
         break;
     case VP_PLACE_DEDICATED:
-        result = plan_dedicated(m, answer);
+    case VP_PLACE_MIXED:
+        result = vp_plan_dedicated(m);
         break;
     case VP_PLACE_FIXED:
         result = plan_fixed(m);
@@ -443,7 +235,7 @@ enum vp_plan_result vp_plan_make(const struct vp_plan_input *input, struct vp_pl
     }
     m.answer = answer ? answer : &own_answer;
     gather_holdings(&m);
-    result = make(&m, m.answer);
+    result = make(&m);
     vp_place_clear(&own_answer);
     if (result == VP_PLAN_OK)
         *plan = m.plan;

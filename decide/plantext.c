@@ -12,7 +12,7 @@
 #define FIRST_LINE "virtpin plan 1"
 
 static const char *const by_word[] = {"none", "match", "metadata"};
-static const char *const want_word[] = {"nothing", "pool", "set"};
+static const char *const want_word[] = {"nothing", "pool", "set", "both"};
 
 static void print_set(FILE *out, const char *word, const struct vp_cpuset *set)
 {
@@ -101,7 +101,7 @@ static int parse_want(struct vp_plan *plan, char *rest, const char *line, struct
         return bad(err, line);
     want.index = (unsigned)number;
     for (want.kind = VP_WANT_NOTHING; strcmp(kind, want_word[want.kind]) != 0; want.kind++)
-        if (want.kind == VP_WANT_SET)
+        if (want.kind == VP_WANT_BOTH)
             return bad(err, line);
     if (rest && vp_cpuset_parse(&want.cpus, rest, err) < 0)
         return -1;

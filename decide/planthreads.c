@@ -21,22 +21,24 @@ void vp_plan_add_cpu(struct vp_plan *plan, enum vp_role role, unsigned index, in
     vp_plan_add(plan, role, index, VP_WANT_SET, &one);
 }
 
-/* The union of the vCPUs' wants; kind POOL where any of them is in the pool. */
+/* The union of the vCPUs' wants: CPUs, the pool, or both under mixed. */
 static void want_like_vcpus(struct vp_plan *plan, enum vp_role role, unsigned index)
 {
-    struct vp_cpuset all = {0};
-    enum vp_want_kind kind = VP_WANT_SET;
-    unsigned vcpus = 0;
+    struct vp_cpuset all = {0}, part = {0};
+    bool pool = false;
 
     for (size_t i = 0; i < plan->want_count; i++) {
-        if (plan->want[i].role != VP_ROLE_VCPU)
+        const struct vp_want *want = &plan->want[i];
+
+        if (want->role != VP_ROLE_VCPU)
             continue;
-        vcpus++;
-        if (plan->want[i].kind != VP_WANT_SET)
-            kind = plan->want[i].kind;
-        vp_cpuset_or(&all, &plan->want[i].cpus);
+        pool = pool || want->kind == VP_WANT_POOL;
+        vp_cpuset_or(want->kind == VP_WANT_POOL ? &part : &all, &want->cpus);
     }
-    vp_plan_add(plan, role, index, vcpus > 0 ? kind : VP_WANT_NOTHING, &all);
+    if (vp_cpuset_empty(&all))
+        vp_plan_add(plan, role, index, pool ? VP_WANT_POOL : VP_WANT_NOTHING, &part);
+    else
+        vp_plan_add(plan, role, index, pool ? VP_WANT_BOTH : VP_WANT_SET, &all);
 }
 
 /* A CPULIST for threads: what is online and nobody else's. */

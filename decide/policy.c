@@ -94,7 +94,7 @@ const char *vp_cpu_mode_word(enum vp_cpu_mode mode)
 
 const char *vp_placement_word(enum vp_placement placement)
 {
-    static const char *const words[] = {"none", "shared", "dedicated", "fixed"};
+    static const char *const words[] = {"none", "shared", "dedicated", "mixed", "fixed"};
 
     return words[placement];
 }

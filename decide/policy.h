@@ -22,7 +22,13 @@ enum vp_cpu_mode {
     VP_CPU_HOST_PASSTHROUGH,
     VP_CPU_MAXIMUM,
 };
-enum vp_placement { VP_PLACE_NONE, VP_PLACE_SHARED, VP_PLACE_DEDICATED, VP_PLACE_FIXED };
+enum vp_placement {
+    VP_PLACE_NONE,
+    VP_PLACE_SHARED,
+    VP_PLACE_DEDICATED,
+    VP_PLACE_MIXED,
+    VP_PLACE_FIXED
+};
 enum vp_thread_policy { VP_THREADS_PREFER, VP_THREADS_REQUIRE, VP_THREADS_ISOLATE };
 enum vp_numa { VP_NUMA_FEWEST, VP_NUMA_SINGLE, VP_NUMA_ANY, VP_NUMA_SPREAD };
 enum vp_care { VP_CARE_PREFER, VP_CARE_REQUIRE, VP_CARE_ANY }; /* of cache and pci-locality */
@@ -124,6 +130,7 @@ struct vp_policy {
     bool guest_agent;
     /* placement */
     enum vp_placement placement;
+    struct vp_cpuset dedicated_vcpus; /* mixed */
     struct vp_vcpupin *vcpupin;
     size_t vcpupin_count;
     enum vp_thread_policy thread_policy;
@@ -179,6 +186,12 @@ struct vp_policy_set *vp_policy_set_defaults(void);
 
 /* The policy of that name, NULL if there is none. */
 const struct vp_policy *vp_policy_find(const struct vp_policy_set *set, const char *name);
+
+/* Whether its guests get CPUs of their own: dedicated, mixed. */
+static inline bool vp_policy_books(const struct vp_policy *policy)
+{
+    return policy->placement == VP_PLACE_DEDICATED || policy->placement == VP_PLACE_MIXED;
+}
 
 /* Fills set->hash from set->text; for a set made without (see policydraft.h). */
 void vp_policy_set_hash(struct vp_policy_set *set);

@@ -171,19 +171,27 @@ static void check_contradictions(const struct check *check)
         complain(check, VP_ERROR, "vcpupin",
                  own_value(check, "vcpupin") ? "placement = fixed" : "vcpupin = default",
                  "vcpupin is only for placement = fixed");
+    if (policy->placement == VP_PLACE_MIXED && vp_cpuset_empty(&policy->dedicated_vcpus))
+        complain(check, VP_ERROR, "placement", "dedicated-vcpus = 0-1",
+                 "placement = mixed needs dedicated-vcpus");
+    if (policy->placement != VP_PLACE_MIXED && !vp_cpuset_empty(&policy->dedicated_vcpus))
+        complain(check, VP_ERROR, "dedicated-vcpus",
+                 own_value(check, "dedicated-vcpus") ? "placement = mixed"
+                                                     : "dedicated-vcpus = default",
+                 "dedicated-vcpus is only for placement = mixed");
     if (policy->cpu_mode == VP_CPU_CUSTOM && policy->cpu_models.count == 0)
         complain(check, VP_ERROR, "cpu-mode", "cpu-models = NAME",
                  "cpu-mode = custom needs cpu-models");
     check_guest_cpu(check);
     check_vcpus(check);
-    if (policy->placement == VP_PLACE_DEDICATED)
+    if (vp_policy_books(policy))
         return;
     if (policy->emulator.where == VP_WHERE_ISOLATE)
         complain(check, VP_ERROR, "emulator", "placement = dedicated",
-                 "emulator = isolate is only for placement = dedicated");
+                 "emulator = isolate is only for placement = dedicated or mixed");
     if (policy->iothreads.where == VP_WHERE_ISOLATE)
         complain(check, VP_ERROR, "iothreads", "placement = dedicated",
-                 "iothreads = isolate is only for placement = dedicated");
+                 "iothreads = isolate is only for placement = dedicated or mixed");
 }
 
 static void warn_if_own(const struct check *check, const char *key, const char *why)
@@ -243,8 +251,8 @@ static void warn_placement(const struct check *check)
 
     warn_guest_cpu(check);
     warn_topology(check);
-    if (placement != VP_PLACE_DEDICATED)
-        warn_if_own(check, "thread-policy", "placement is not dedicated");
+    if (!vp_policy_books(check->policy))
+        warn_if_own(check, "thread-policy", "placement is neither dedicated nor mixed");
     if (placement == VP_PLACE_FIXED)
         warn_if_own(check, "numa", "placement is fixed");
     if (placement != VP_PLACE_NONE)

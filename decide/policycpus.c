@@ -145,6 +145,29 @@ static void print_where(const struct vp_key_row *row, const void *field, const c
 
 const struct vp_value_ops vp_ops_where = {parse_where, print_where, NULL, true};
 
+/* ---- dedicated-vcpus: a list ---- */
+
+static bool parse_vcpus(const struct vp_key_row *row, void *field, const char *text,
+                        struct vp_fault *fault)
+{
+    struct vp_cpuset set = {0};
+
+    (void)row;
+    if (!parse_cpus(&set, text, fault))
+        return false;
+    *(struct vp_cpuset *)field = set;
+    return true;
+}
+
+static void print_vcpus(const struct vp_key_row *row, const void *field, const char *raw,
+                        struct vp_text *out)
+{
+    (void)row;
+    put_cpus(out, field, raw);
+}
+
+const struct vp_value_ops vp_ops_vcpus = {parse_vcpus, print_vcpus, NULL, false};
+
 /* ---- vcpupin ---- */
 
 struct pins {

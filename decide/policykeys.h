@@ -67,7 +67,7 @@ extern const struct vp_value_ops vp_ops_word, vp_ops_yes_no, vp_ops_number, vp_o
 extern const struct vp_value_ops vp_ops_size, vp_ops_time, vp_ops_sweep, vp_ops_rate;
 extern const struct vp_value_ops vp_ops_string, vp_ops_list, vp_ops_ranges, vp_ops_size_ranges;
 extern const struct vp_value_ops vp_ops_topology, vp_ops_vcpupin, vp_ops_where;
-extern const struct vp_value_ops vp_ops_cpuset, vp_ops_cpus_choice;
+extern const struct vp_value_ops vp_ops_cpuset, vp_ops_cpus_choice, vp_ops_vcpus;
 extern const struct vp_value_ops vp_ops_keep_number; /* 0 for `keep` */
 extern const struct vp_value_ops vp_ops_names;       /* a list without repetition */
 extern const struct vp_value_ops vp_ops_maxphysaddr;

@@ -39,12 +39,10 @@ static int thread_cpu(const struct vp_threads *threads, enum vp_role role, unsig
 
 /* The CPUs that the guest has, in the order of vp_plan_input.keep: by libvirt's
  * pins (threads NULL) or by its threads' masks. */
-static int *present_cpus(const struct vp_status *status, const struct vp_policy *policy,
-                         const struct vp_threads *threads)
+static int *present_cpus(const struct vp_status *status, const struct vp_threads *threads)
 {
     const struct vp_domain *domain = status->domain;
-    size_t room = domain->vcpus + 1 + domain->iothread_count;
-    int *keep = malloc(room * sizeof(*keep));
+    int *keep = malloc((domain->vcpus + 1 + domain->iothread_count) * sizeof(*keep));
     size_t at = 0;
 
     if (!keep)
@@ -52,14 +50,11 @@ static int *present_cpus(const struct vp_status *status, const struct vp_policy 
     for (unsigned i = 0; i < domain->vcpus; i++)
         keep[at++] =
             threads ? thread_cpu(threads, VP_ROLE_VCPU, i) : pinned_cpu(status, VP_ROLE_VCPU, i);
-    if (policy->emulator.where == VP_WHERE_ISOLATE)
-        keep[at++] = threads ? thread_cpu(threads, VP_ROLE_EMULATOR, 0)
-                             : pinned_cpu(status, VP_ROLE_EMULATOR, 0);
+    keep[at++] = threads ? thread_cpu(threads, VP_ROLE_EMULATOR, 0)
+                         : pinned_cpu(status, VP_ROLE_EMULATOR, 0);
     for (size_t i = 0; i < domain->iothread_count; i++)
         keep[at++] = threads ? thread_cpu(threads, VP_ROLE_IOTHREAD, domain->iothread[i])
                              : pinned_cpu(status, VP_ROLE_IOTHREAD, domain->iothread[i]);
-    while (at < room)
-        keep[at++] = -1;
     return keep;
 }
 
@@ -70,7 +65,7 @@ static enum vp_plan_result plan_present(struct vp_engine *engine, struct vp_plan
                                         int *const *keep, struct vp_plan **plan,
                                         struct vp_error *err)
 {
-    for (size_t i = 0; input->policy->placement == VP_PLACE_DEDICATED && i < KEEP_COUNT; i++) {
+    for (size_t i = 0; vp_policy_books(input->policy) && i < KEEP_COUNT; i++) {
         enum vp_plan_result result;
 
         if (!keep[i])
@@ -123,8 +118,8 @@ static int adoption_read(struct vp_engine *engine, const char *name, struct adop
     vp_engine_input(engine, a->status->domain, &a->choice, &a->input);
     if (vp_threads_list(&engine->cgroups, a->status->pid, a->status, "", &threads, err) < 0)
         return -1;
-    a->keep[KEEP_LIBVIRT] = present_cpus(a->status, a->choice.policy, NULL);
-    a->keep[KEEP_THREADS] = present_cpus(a->status, a->choice.policy, &threads);
+    a->keep[KEEP_LIBVIRT] = present_cpus(a->status, NULL);
+    a->keep[KEEP_THREADS] = present_cpus(a->status, &threads);
     if (!a->keep[KEEP_LIBVIRT] || !a->keep[KEEP_THREADS])
         result = vp_fail(err, VP_HOST, "out of memory");
     vp_threads_clear(&threads);

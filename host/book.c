@@ -84,12 +84,10 @@ int *vp_keep_of_plan(const struct vp_plan *plan, const struct vp_domain *domain)
         return NULL;
     for (unsigned i = 0; i < domain->vcpus; i++)
         keep[at++] = keep_cpu(plan, VP_ROLE_VCPU, i);
-    if (!vp_cpuset_empty(&plan->emulator_cpus))
-        keep[at++] = keep_cpu(plan, VP_ROLE_EMULATOR, 0);
+    keep[at++] =
+        vp_cpuset_empty(&plan->emulator_cpus) ? -1 : keep_cpu(plan, VP_ROLE_EMULATOR, 0);
     for (size_t i = 0; i < domain->iothread_count; i++)
         keep[at++] = keep_cpu(plan, VP_ROLE_IOTHREAD, domain->iothread[i]);
-    while (at < domain->vcpus + 1 + domain->iothread_count)
-        keep[at++] = -1;
     return keep;
 }
 

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Plans of guests that have CPUs of their own: all vCPUs (dedicated), some (mixed). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "decide/cleanup.h"
+#include "decide/error.h"
+#include "decide/finding.h"
+#include "decide/plan_priv.h"
+#include "decide/vcputopology.h"
+
+/* What the placer is asked. It numbers the vCPUs that it places from 0. */
+struct ask {
+    struct vp_place_request request;
+    struct vp_cpuset own;       /* the guest's numbers of these vCPUs */
+    struct vp_guest_cell *cell; /* owned; the guest's cells in the placer's numbers */
+};
+
+static void ask_clear(struct ask *ask)
+{
+    free(ask->cell);
+}
+
+static void make_place_host(const struct vp_making *m, const struct ask *ask,
+                            struct vp_place_host *host)
+{
+    const struct vp_plan_input *in = m->in;
+    const struct vp_host_conf *conf = &in->set->host;
+
+    *host = (struct vp_place_host){.topology = in->topology, .pool = m->pool};
+    vp_dedicable(conf, in->topology, &host->usable);
+    if (!vp_cpuset_empty(&in->allowed))
+        vp_cpuset_and(&host->usable, &in->allowed);
+    vp_cpuset_minus(&host->usable, &m->taken);
+    vp_cpuset_minus(&host->usable, &m->fixed);
+    if (!conf->isolated_avoid)
+        host->first = in->topology->isolated;
+    host->pool_needed =
+        m->others_use_pool || in->policy->emulator.where == VP_WHERE_SHARED ||
+        ask->request.vcpus < in->domain->vcpus ||
+        (in->policy->iothreads.where == VP_WHERE_SHARED && in->domain->iothread_count > 0);
+    /* what the emulator or I/O threads are listed on is not for vCPUs */
+    if (in->policy->emulator.where == VP_WHERE_LIST)
+        vp_cpuset_minus(&host->usable, &in->policy->emulator.cpus);
+    if (in->policy->iothreads.where == VP_WHERE_LIST && in->domain->iothread_count > 0)
+        vp_cpuset_minus(&host->usable, &in->policy->iothreads.cpus);
+}
+
+/* ---- the question ---- */
+
+static unsigned threads_of(const struct vp_plan_input *in)
+{
+    const struct vp_domain *domain = in->domain;
+    struct vp_guest_topology topology;
+    char why[512];
+
+    if (vp_vcpu_topology(domain, in->policy, domain->vcpus, &topology, why, sizeof(why)) &&
+        topology.sockets != 0)
+        return topology.threads;
+    return domain->cpu.has_topology ? domain->cpu.topology.threads : 1;
+}
+
+/* Whether the set holds the guest's cores whole, so that the placer's numbers
+ * fall into the same cores. */
+static bool whole_cores(const struct vp_cpuset *own, unsigned threads)
+{
+    for (int vcpu = vp_cpuset_next(own, -1); vcpu >= 0; vcpu = vp_cpuset_next(own, vcpu))
+        for (unsigned i = 0; i < threads; i++)
+            if (!vp_cpuset_has(own, vcpu - vcpu % (int)threads + (int)i))
+                return false;
+    return true;
+}
+
+/* The guest's cells with only their dedicated vCPUs; cells without any go. */
+static int number_cells(struct ask *ask, const struct vp_domain *domain)
+{
+    struct vp_cpuset seen = {0};
+    size_t count = 0;
+
+    ask->cell = calloc(domain->cell_count + 1, sizeof(*ask->cell));
+    if (!ask->cell)
+        return -1;
+    for (size_t i = 0; i < domain->cell_count; i++) {
+        struct vp_guest_cell *cell = &ask->cell[count];
+        int number = 0;
+
+        *cell = (struct vp_guest_cell){.id = domain->cell[i].id,
+                                       .memory_kib = domain->cell[i].memory_kib};
+        for (int v = vp_cpuset_next(&ask->own, -1); v >= 0;
+             v = vp_cpuset_next(&ask->own, v), number++)
+            if (vp_cpuset_has(&domain->cell[i].vcpus, v) && !vp_cpuset_has(&seen, v)) {
+                vp_cpuset_add(&cell->vcpus, number);
+                vp_cpuset_add(&seen, v);
+            }
+        count += !vp_cpuset_empty(&cell->vcpus);
+    }
+    ask->request.cell = ask->cell;
+    ask->request.cell_count = count;
+    return 0;
+}
+
+/* Which vCPUs get a CPU each. A number in dedicated-vcpus that the guest does
+ * not have is said; it may come when the guest grows. */
+static void choose_vcpus(const struct vp_making *m, struct ask *ask)
+{
+    const struct vp_policy *policy = m->in->policy;
+    struct vp_cpuset beyond = policy->dedicated_vcpus;
+    char text[128];
+
+    vp_cpuset_add_range(&ask->own, 0, (int)m->in->domain->vcpus - 1);
+    if (policy->placement != VP_PLACE_MIXED)
+        return;
+    vp_cpuset_minus(&beyond, &ask->own);
+    vp_cpuset_and(&ask->own, &policy->dedicated_vcpus);
+    if (vp_cpuset_empty(&beyond) || !m->findings)
+        return;
+    vp_cpuset_print(&beyond, text, sizeof(text));
+    vp_findings_note(m->findings, VP_WARNING,
+                     "dedicated-vcpus names vCPUs %s, guest %s has 0 to %u", text,
+                     m->in->domain->name, m->in->domain->vcpus - 1);
+}
+
+static int make_ask(const struct vp_making *m, struct ask *ask)
+{
+    const struct vp_policy *policy = m->in->policy;
+    const struct vp_domain *domain = m->in->domain;
+
+    choose_vcpus(m, ask);
+    ask->request = (struct vp_place_request){
+        .vcpus = vp_cpuset_count(&ask->own),
+        .thread_policy = policy->thread_policy,
+        .numa = policy->numa,
+        .cell = domain->cell,
+        .cell_count = domain->cell_count,
+        .guest_threads = threads_of(m->in),
+        .emulator_isolate = policy->emulator.where == VP_WHERE_ISOLATE,
+        .cache = policy->cache,
+        .core_type = policy->core_type,
+        .fill = policy->fill,
+        .pci_locality = policy->pci_locality,
+    };
+    if (policy->iothreads.where == VP_WHERE_ISOLATE)
+        ask->request.iothreads_isolate = (unsigned)domain->iothread_count;
+    if (ask->request.vcpus == domain->vcpus)
+        return 0;
+    if (!whole_cores(&ask->own, ask->request.guest_threads))
+        ask->request.guest_threads = 1;
+    return number_cells(ask, domain);
+}
+
+/* ---- CPUs that the guest has already ---- */
+
+static unsigned asked(const struct ask *ask)
+{
+    return ask->request.vcpus + (ask->request.emulator_isolate ? 1 : 0) +
+           ask->request.iothreads_isolate;
+}
+
+/* in->keep in the placer's order: vCPUs, emulator, I/O threads. */
+static int *keep_of(const struct vp_plan_input *in, const struct ask *ask)
+{
+    int *keep = malloc((asked(ask) + 1) * sizeof(*keep));
+    unsigned at = 0;
+
+    if (!keep)
+        return NULL;
+    for (int v = vp_cpuset_next(&ask->own, -1); v >= 0; v = vp_cpuset_next(&ask->own, v))
+        keep[at++] = in->keep[v];
+    if (ask->request.emulator_isolate)
+        keep[at++] = in->keep[in->domain->vcpus];
+    for (unsigned i = 0; i < ask->request.iothreads_isolate; i++)
+        keep[at++] = in->keep[in->domain->vcpus + 1 + i];
+    return keep;
+}
+
+/* Leaves the placer these CPUs and their idle siblings only; false if they are
+ * not all free for the guest. */
+static bool limit_to_kept(const struct vp_topology *topology, const struct ask *ask,
+                          const int *keep, struct vp_place_host *host)
+{
+    struct vp_cpuset kept = {0};
+
+    for (unsigned i = 0; i < asked(ask); i++) {
+        const struct vp_pu *pu = vp_topology_pu(topology, keep[i]);
+
+        if (!pu || !vp_cpuset_has(&host->usable, pu->cpu) || vp_cpuset_has(&kept, pu->cpu))
+            return false;
+        vp_cpuset_add(&kept, pu->cpu);
+    }
+    if (ask->request.thread_policy != VP_THREADS_PREFER)
+        for (unsigned i = 0; i < asked(ask); i++)
+            vp_cpuset_or(&kept, &topology->core[vp_topology_pu(topology, keep[i])->core]);
+    vp_cpuset_and(&host->usable, &kept);
+    return true;
+}
+
+/* Gives each thread the CPU that it has, where the placer, confined to the kept
+ * CPUs, found a legal set of them. Idle siblings stay idle: the placer's choice
+ * must be the kept CPUs themselves. */
+static bool put_kept(const struct ask *ask, const int *keep, struct vp_place_answer *answer)
+{
+    struct vp_cpuset kept = {0}, chosen = answer->taken;
+    unsigned at = 0;
+
+    for (unsigned i = 0; i < asked(ask); i++)
+        vp_cpuset_add(&kept, keep[i]);
+    if (!vp_cpuset_within(&kept, &chosen))
+        return false;
+    vp_cpuset_minus(&chosen, &kept);
+    answer->idle = chosen;
+    for (unsigned i = 0; i < ask->request.vcpus; i++)
+        answer->vcpu[i] = keep[at++];
+    if (ask->request.emulator_isolate)
+        answer->emulator = keep[at++];
+    for (unsigned i = 0; i < ask->request.iothreads_isolate; i++)
+        answer->iothread[i] = keep[at++];
+    return true;
+}
+
+/* 1: the kept CPUs do; 0: they do not; -1: without memory. A guest with cells
+ * is placed anew: which cell sits where is the placer's to say. */
+static int place_kept(const struct vp_making *m, const struct vp_place_host *host,
+                      const struct ask *ask, struct vp_place_answer *answer)
+{
+    VP_AUTO(free) int *keep = NULL;
+    struct vp_place_host narrow = *host;
+    int result;
+
+    if (!m->in->keep || ask->request.cell_count > 1)
+        return 0;
+    keep = keep_of(m->in, ask);
+    if (!keep)
+        return -1;
+    if (!limit_to_kept(m->in->topology, ask, keep, &narrow))
+        return 0;
+    result = vp_place(&narrow, &ask->request, answer);
+    if (result == 0 && put_kept(ask, keep, answer))
+        return 1;
+    vp_place_clear(answer);
+    return result < 0 ? -1 : 0;
+}
+
+/* ---- the answer ---- */
+
+static void shared_vcpu(const struct vp_making *m, unsigned vcpu)
+{
+    struct vp_cpuset part = {0};
+
+    if (m->in->policy->numa == VP_NUMA_SINGLE)
+        for (size_t i = 0; i < m->in->topology->node_count; i++)
+            if (vp_cpuset_has(&m->plan->nodes, m->in->topology->node[i].os))
+                vp_cpuset_or(&part, &m->in->topology->node[i].cpus);
+    vp_plan_add(m->plan, VP_ROLE_VCPU, vcpu, VP_WANT_POOL, &part);
+}
+
+static void book_answer(const struct vp_making *m, const struct ask *ask,
+                        const struct vp_place_answer *answer)
+{
+    struct vp_plan *plan = m->plan;
+    unsigned at = 0;
+
+    plan->idle_cpus = answer->idle;
+    plan->nodes = answer->nodes;
+    for (unsigned i = 0; i < m->in->domain->vcpus; i++) {
+        if (!vp_cpuset_has(&ask->own, (int)i)) {
+            shared_vcpu(m, i);
+            continue;
+        }
+        vp_plan_add_cpu(plan, VP_ROLE_VCPU, i, answer->vcpu[at]);
+        vp_cpuset_add(&plan->vcpu_cpus, answer->vcpu[at++]);
+    }
+    if (answer->emulator >= 0)
+        vp_cpuset_add(&plan->emulator_cpus, answer->emulator);
+    for (unsigned i = 0; i < ask->request.iothreads_isolate; i++)
+        vp_cpuset_add(&plan->iothread_cpus, answer->iothread[i]);
+}
+
+/* Who has the CPUs that this guest could have had: "; db-1 has CPUs 4-7, db-2
+ * has CPU 8 for 10 s after its stop, fw-1 is pinned to CPU 9, 3 more guests". */
+static void say_holders(const struct vp_making *m, char *text, size_t size)
+{
+    size_t used = 0;
+    unsigned named = 0, more = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < m->in->holding_count; i++) {
+        const struct vp_holding *holding = &m->in->holding[i];
+        bool pinned = vp_cpuset_empty(&holding->exclusive);
+        const struct vp_cpuset *has = pinned ? &holding->fixed : &holding->exclusive;
+        char list[64], cpus[80];
+        unsigned count = vp_cpuset_count(has);
+
+        if (count == 0 || strcmp(holding->uuid, m->in->domain->uuid) == 0)
+            continue;
+        if (named == 3) {
+            more++;
+            continue;
+        }
+        if (vp_cpuset_print(has, list, sizeof(list)) >= sizeof(list))
+            snprintf(cpus, sizeof(cpus), "%u CPUs", count);
+        else
+            snprintf(cpus, sizeof(cpus), "CPU%s %s", count == 1 ? "" : "s", list);
+        used += (size_t)snprintf(text + used, size - used, "%s%.60s %s %s%s",
+                                 named++ == 0 ? "; " : ", ", holding->name,
+                                 pinned ? "is pinned to" : "has", cpus,
+                                 holding->held_until_ms != 0 ? " for 10 s after its stop" : "");
+    }
+    if (more > 0)
+        snprintf(text + used, size - used, ", %u more guest%s", more, more == 1 ? "" : "s");
+}
+
+/* 0 placed; 1 does not fit (*m->err says why); -1 failed. */
+static int place(struct vp_making *m, const struct ask *ask, struct vp_place_answer *answer)
+{
+    char holders[512];
+    struct vp_place_host host;
+    int result;
+
+    make_place_host(m, ask, &host);
+    result = place_kept(m, &host, ask, answer);
+    if (result < 0)
+        return vp_fail(m->err, VP_HOST, "out of memory");
+    if (result > 0)
+        return 0;
+    if (m->in->keep_only) {
+        vp_fail(m->err, VP_REFUSED, "the CPUs that guest %s has do not meet policy %s",
+                m->in->domain->name, m->in->policy->name);
+        return 1;
+    }
+    result = vp_place(&host, &ask->request, answer);
+    if (result < 0)
+        return vp_fail(m->err, VP_HOST, "out of memory");
+    if (result == 0)
+        return 0;
+    say_holders(m, holders, sizeof(holders));
+    vp_fail(m->err, VP_REFUSED, "%s%s%s%s", answer->why, holders, answer->help[0] ? "; " : "",
+            answer->help);
+    return 1;
+}
+
+int vp_plan_dedicated(struct vp_making *m)
+{
+    struct vp_place_answer *answer = m->answer;
+    struct ask ask = {0};
+    int result;
+
+    if (make_ask(m, &ask) < 0) {
+        result = vp_fail(m->err, VP_HOST, "out of memory");
+    } else if (ask.request.vcpus == 0) {
+        result = vp_plan_shared(m);
+    } else {
+        result = place(m, &ask, answer);
+        if (result == 0) {
+            book_answer(m, &ask, answer);
+            vp_cpuset_minus(&m->pool, &answer->taken);
+            result = vp_plan_others(m, answer) < 0 ? -1 : vp_plan_need_pool(m);
+        }
+    }
+    ask_clear(&ask);
+    return result;
+}
