@@ -96,7 +96,7 @@ $(BUILD)/virtpin-hook-survey: $(SURVEY_OBJ) $(ARCHIVES)
 LAUNCHER_CC ?= $(shell command -v musl-gcc || echo '$(CC)')
 launcher = $(LAUNCHER_CC) $(filter-out -fsanitize=% -fno-sanitize% -MMD -MP $(PKG_CFLAGS),$(ALL_CFLAGS)) \
            $(filter-out -fsanitize=%,$(LDFLAGS)) $(1) -static -o $@ hook/launcher.c
-$(BUILD)/virtpin-hook: hook/launcher.c hook/protocol.h | $(BUILD)/version.h
+$(BUILD)/virtpin-hook: hook/launcher.c hook/protocol.h host/journal.h | $(BUILD)/version.h
 	$(call say,LD,$@)
 	$(Q)$(call launcher)
 
@@ -105,6 +105,7 @@ $(BUILD)/virtpin-hook: hook/launcher.c hook/protocol.h | $(BUILD)/version.h
 D := $(DESTDIR)
 UNITS    := $(wildcard systemd/*.service systemd/*.socket systemd/*.timer systemd/*.path)
 TMPFILES := $(wildcard systemd/*.conf)
+CATALOGS := $(wildcard systemd/*.catalog)
 EXAMPLES := $(wildcard conf/examples/*.conf)
 MANPAGES := $(wildcard man/*.[1-8])
 install: all
@@ -126,6 +127,8 @@ endif
 	    $$f >$(D)$(UNITDIR)/$${f##*/} && chmod 644 $(D)$(UNITDIR)/$${f##*/} || exit 1; done
 	$(Q)for f in $(TMPFILES); do \
 	    install -D -m 644 $$f $(D)$(PREFIX)/lib/tmpfiles.d/$${f##*/} || exit 1; done
+	$(Q)for f in $(CATALOGS); do \
+	    install -D -m 644 $$f $(D)$(PREFIX)/lib/systemd/catalog/$${f##*/} || exit 1; done
 	$(Q)install -D -m 644 packaging/completion/virtpin $(D)$(COMPLETIONDIR)/virtpin
 	$(Q)for f in $(MANPAGES); do \
 	    install -D -m 644 $$f $(D)$(MANDIR)/man$${f##*.}/$${f##*/} || exit 1; done
@@ -138,6 +141,7 @@ uninstall:
 	    $(addprefix $(D)$(DATADIR)/,$(EXAMPLES:conf/%=%)) \
 	    $(addprefix $(D)$(UNITDIR)/,$(notdir $(UNITS))) \
 	    $(addprefix $(D)$(PREFIX)/lib/tmpfiles.d/,$(notdir $(TMPFILES))) \
+	    $(addprefix $(D)$(PREFIX)/lib/systemd/catalog/,$(notdir $(CATALOGS))) \
 	    $(foreach m,$(MANPAGES),$(D)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
 	$(Q)cmp -s conf/virtpin.conf $(D)$(SYSCONFDIR)/virtpin/virtpin.conf && \
 	    rm -f $(D)$(SYSCONFDIR)/virtpin/virtpin.conf || :

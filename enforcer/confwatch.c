@@ -24,7 +24,7 @@ void vp_confwatch_disabled(struct vp_enforcer *enforcer)
     if (disabled == enforcer->disabled && strcmp(why, enforcer->disabled_why) == 0)
         return;
     if (disabled != enforcer->disabled) {
-        vp_journal(LOG_NOTICE, NULL, NULL, 0, "%s%s%s",
+        vp_journal(LOG_NOTICE, VP_MSG_SWITCH, NULL, 0, "%s%s%s",
                    disabled ? "disabled, only watching: " : "enabled again", disabled ? why : "",
                    "");
         for (size_t i = 0; i < enforcer->guest_count; i++)

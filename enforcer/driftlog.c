@@ -77,6 +77,7 @@ static void send_record(const struct vp_drift_record *record, const struct texts
         {"VIRTPIN_BY_COMM", or_null(record->by.comm)},
         {"VIRTPIN_BY_UID", or_null(texts->uid)},
         {"VIRTPIN_BY_UNIT", or_null(record->by.unit)},
+        {"VIRTPIN_BY_TTY", or_null(record->by.tty)},
     };
 
     if (record->kind == VP_DRIFT_DEFINITION)

@@ -125,7 +125,7 @@ void vp_enforcer_complain(struct vp_enforcer *enforcer, const struct vp_error *e
     snprintf(enforcer->said[oldest].text, sizeof(enforcer->said[oldest].text), "%.*s",
              (int)sizeof(enforcer->said[oldest].text) - 1, err->text);
     enforcer->said[oldest].at_us = now;
-    vp_journal(LOG_WARNING, NULL, NULL, 0, "%s", err->text);
+    vp_journal(LOG_WARNING, VP_MSG_TROUBLE, NULL, 0, "%s", err->text);
 }
 
 void vp_enforcer_state(struct vp_enforcer *enforcer)

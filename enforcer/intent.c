@@ -18,7 +18,7 @@ static void say_left(char *text)
     char *rest = NULL;
 
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-        vp_journal(LOG_NOTICE, VP_MSG_DRIFT, NULL, 0,
+        vp_journal(LOG_NOTICE, VP_MSG_UNFINISHED, NULL, 0,
                    "%s: the enforcer before this one ended while it repaired that", line);
 }
 

@@ -95,7 +95,7 @@ static int start_watchers(struct vp_enforcer *enforcer, struct vp_error *err)
 
     if (vp_writes_start(enforcer, &writes_err) < 0) {
         enforcer->swept_only = true;
-        vp_journal(LOG_WARNING, NULL, NULL, 0,
+        vp_journal(LOG_WARNING, VP_MSG_BLIND, NULL, 0,
                    "%s: changes are found by the sweep only, and not by whom they were made",
                    writes_err.text);
     }

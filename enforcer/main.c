@@ -114,7 +114,7 @@ int main(int argc, char **argv)
         vp_enforcer_run(&enforcer, &err);
     if (err.code != VP_OK) {
         fprintf(stderr, "virtpind: %s\n", err.text);
-        vp_journal(LOG_ERR, NULL, NULL, 0, "%s", err.text);
+        vp_journal(LOG_ERR, VP_MSG_FATAL, NULL, 0, "%s", err.text);
     }
     vp_enforcer_close(&enforcer);
     /* Not exit(): threads of the libvirt side may hang in a call for ever. */

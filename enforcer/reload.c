@@ -17,14 +17,18 @@
 
 void vp_reload_say(struct vp_enforcer *enforcer, const struct vp_engine *engine)
 {
-    char line[1024];
+    char line[1024], number[16];
 
     (void)enforcer;
     for (size_t i = 0; i < engine->findings.count; i++) {
         const struct vp_finding *finding = &engine->findings.item[i];
 
-        vp_journal(finding->grade == VP_ERROR ? LOG_ERR : LOG_WARNING, VP_MSG_POLICY, NULL, 0, "%s",
-                   vp_finding_line(finding, line, sizeof(line)));
+        snprintf(number, sizeof(number), "%d", finding->line);
+        vp_journal(finding->grade == VP_ERROR ? LOG_ERR : LOG_WARNING, VP_MSG_POLICY,
+                   (const struct vp_field[]){{"VIRTPIN_FILE", finding->file},
+                                             {"VIRTPIN_LINE", finding->line ? number : NULL},
+                                             {"VIRTPIN_POLICY", finding->policy}},
+                   3, "%s", vp_finding_line(finding, line, sizeof(line)));
     }
     if (engine->stale)
         vp_journal(LOG_ERR, VP_MSG_POLICY, NULL, 0,
@@ -135,7 +139,8 @@ void vp_reload_cgroups(struct vp_enforcer *enforcer)
         vp_cgroups_find(engine->set->host.cgroup_dir, NULL, &there, &err) < 0 ||
         there.version == VP_CGROUP_NONE)
         return;
-    vp_journal(LOG_NOTICE, NULL, NULL, 0, "the cpuset controller is there again: %s", there.mount);
+    vp_journal(LOG_NOTICE, VP_MSG_HOST, NULL, 0, "the cpuset controller is there again: %s",
+               there.mount);
     vp_reload_now(enforcer);
 }
 
@@ -153,7 +158,7 @@ void vp_reload_online(struct vp_enforcer *enforcer)
     if (strcmp(text, enforcer->online_text) == 0)
         return;
     if (enforcer->online_text[0]) {
-        vp_journal(LOG_NOTICE, NULL, NULL, 0, "online CPUs were %s and are now %s",
+        vp_journal(LOG_NOTICE, VP_MSG_HOST, NULL, 0, "online CPUs were %s and are now %s",
                    enforcer->online_text, text);
         vp_reload_now(enforcer);
     }

@@ -33,7 +33,7 @@ static int follow_ledger(struct vp_enforcer *enforcer, struct vp_error *err)
         return 0;
     }
     if (!enforcer->rebuilding) {
-        vp_journal(LOG_NOTICE, NULL, NULL, 0, "a new ledger: adopting what runs");
+        vp_journal(LOG_NOTICE, VP_MSG_LEDGER, NULL, 0, "a new ledger: adopting what runs");
         vp_record_forget_ids(enforcer);
     }
     enforcer->rebuilding = true;
@@ -159,8 +159,12 @@ static void say_placed(const struct vp_enforcer *enforcer, const struct vp_guest
     if (vp_ledger_guest(enforcer->engine.ledger, was->uuid, &row, NULL) == 1 && row.plan &&
         !row.unplaced) {
         vp_cpuset_print(&row.plan->vcpu_cpus, cpus, sizeof(cpus));
-        vp_journal(LOG_NOTICE, VP_MSG_PLACED, &(struct vp_field){"VIRTPIN_GUEST", row.name}, 1,
-                   "guest %s had no place and now has CPUs %s", row.name, cpus);
+        vp_journal(LOG_NOTICE, VP_MSG_PLACED,
+                   (const struct vp_field[]){{"VIRTPIN_GUEST", row.name},
+                                             {"VIRTPIN_UUID", row.uuid},
+                                             {"VIRTPIN_POLICY", row.plan->policy},
+                                             {"VIRTPIN_CPUS", cpus}},
+                   4, "guest %s had no place and now has CPUs %s", row.name, cpus);
     }
     vp_guest_row_clear(&row);
 }

@@ -169,9 +169,14 @@ static int keep_record(struct vp_definitions *definitions, struct vp_engine *eng
 
 static void say_findings(virDomainPtr domain, const struct vp_findings *findings)
 {
+    char uuid[VIR_UUID_STRING_BUFLEN] = "";
+    const struct vp_field field[] = {{"VIRTPIN_GUEST", virDomainGetName(domain)},
+                                     {"VIRTPIN_UUID", uuid}};
+
+    virDomainGetUUIDString(domain, uuid);
     for (size_t i = 0; i < findings->count; i++)
         vp_journal(findings->item[i].grade == VP_ERROR ? LOG_WARNING : LOG_NOTICE,
-                   VP_MSG_DEFINITION, NULL, 0, "%s: %s%s%s", virDomainGetName(domain),
+                   VP_MSG_DEFINITION, field, 2, "%s: %s%s%s", virDomainGetName(domain),
                    findings->item[i].text, findings->item[i].remedy ? ": " : "",
                    findings->item[i].remedy ? findings->item[i].remedy : "");
 }

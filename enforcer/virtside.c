@@ -138,14 +138,14 @@ static void hand_out(struct vp_virtside *side, virConnectPtr connection)
 static void serve(struct vp_virtside *side, virConnectPtr connection)
 {
     hand_out(side, connection);
-    vp_journal(LOG_INFO, NULL, NULL, 0, "connected to libvirt");
+    vp_journal(LOG_INFO, VP_MSG_LIBVIRT, NULL, 0, "connected to libvirt");
     vp_virtwork_all(side, connection);
     while (!atomic_load(&side->closed)) {
         if (virEventRunDefaultImpl() < 0)
             break;
     }
     hand_out(side, NULL);
-    vp_journal(LOG_WARNING, NULL, NULL, 0,
+    vp_journal(LOG_WARNING, VP_MSG_LIBVIRT, NULL, 0,
                "the connection to libvirt has ended: guests are kept in place all the same");
     virConnectUnregisterCloseCallback(connection, on_close);
     virConnectClose(connection);
@@ -166,7 +166,7 @@ static void *connection_thread(void *data)
             backoff = BACKOFF_MIN_S;
             said = false;
         } else if (!said) {
-            vp_journal(LOG_WARNING, NULL, NULL, 0, "%s: trying again", err.text);
+            vp_journal(LOG_WARNING, VP_MSG_LIBVIRT, NULL, 0, "%s: trying again", err.text);
             said = true;
         }
         sleep(backoff);

@@ -266,7 +266,8 @@ static void do_task(struct work *work, const struct vp_task *task)
         again = work_on(work, connection, task, &err);
     /* What is asked again is said once; what is given up is said. */
     if (err.code != VP_OK && err.code != VP_GONE && err.code != VP_BUSY && task->tries == 0)
-        vp_journal(LOG_WARNING, NULL, NULL, 0, "%s: %s", task->uuid, err.text);
+        vp_journal(LOG_WARNING, VP_MSG_TROUBLE, &(struct vp_field){"VIRTPIN_UUID", task->uuid}, 1,
+                   "%s: %s", task->uuid, err.text);
     if (err.code == VP_HOST)
         close_engine(work);
     vp_queue_done(&work->side->queue, task, again, delay_of(task));

@@ -36,8 +36,8 @@ static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
                              "cold start (on-migrate = refuse)",
                              vp_facet_word(change->facet), change->from, policy->name, change->to);
         else
-            vp_journal(
-                LOG_WARNING, VP_MSG_DEFINITION, &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1,
+            vp_hook_say(
+                hook, LOG_WARNING, VP_MSG_DEFINITION, NULL, 0,
                 "guest %s comes in with %s %s, policy %s wants %s; this takes effect at its "
                 "next cold start",
                 hook->name, vp_facet_word(change->facet), change->from, policy->name, change->to);

@@ -76,10 +76,9 @@ static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
                                          "the guest again, or run: virtpin start NAME"
                                        : "change the guest or the policy");
         else
-            vp_journal(LOG_WARNING, VP_MSG_DEFINITION,
-                       &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1, "guest %s: %s; %s",
-                       hook->name, text,
-                       rewritten ? "this takes effect at its next start" : "left");
+            vp_hook_say(hook, LOG_WARNING, VP_MSG_DEFINITION, NULL, 0, "guest %s: %s; %s",
+                        hook->name, text,
+                        rewritten ? "this takes effect at its next start" : "left");
     }
     vp_changes_clear(&changes);
     return result;
@@ -112,14 +111,21 @@ static void report_left(const struct vp_hook *hook, const struct vp_pin_report *
 {
     for (size_t i = 0; i < report->left.count; i++) {
         const struct vp_diff *diff = &report->left.item[i];
-        char wanted[128], found[128];
+        char wanted[128], found[128], index[16];
 
         vp_cpuset_print(&diff->wanted, wanted, sizeof(wanted));
         vp_cpuset_print(&diff->found, found, sizeof(found));
-        vp_journal(LOG_WARNING, VP_MSG_DRIFT, &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1,
-                   "guest %s starts with %s %u on CPUs %s instead of %s (%s)", hook->name,
-                   vp_role_word(diff->role), diff->index, found, wanted,
-                   vp_drift_kind_word(diff->kind));
+        snprintf(index, sizeof(index), "%u", diff->index);
+        vp_hook_say(hook, LOG_WARNING, VP_MSG_DRIFT,
+                    (const struct vp_field[]){{"VIRTPIN_ROLE", vp_role_word(diff->role)},
+                                              {"VIRTPIN_INDEX", index},
+                                              {"VIRTPIN_KIND", vp_drift_kind_word(diff->kind)},
+                                              {"VIRTPIN_STATE", vp_drift_state_word(VP_DRIFT_OPEN)},
+                                              {"VIRTPIN_WANTED", wanted},
+                                              {"VIRTPIN_FOUND", found}},
+                    6, "guest %s starts with %s %u on CPUs %s instead of %s (%s)", hook->name,
+                    vp_role_word(diff->role), diff->index, found, wanted,
+                    vp_drift_kind_word(diff->kind));
     }
 }
 

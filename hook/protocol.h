@@ -22,5 +22,8 @@
 #ifndef VP_LOG_SOCKET
 #define VP_LOG_SOCKET "/dev/log"
 #endif
+#ifndef VP_JOURNAL_SOCKET
+#define VP_JOURNAL_SOCKET "/run/systemd/journal/socket"
+#endif
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <libxml/parser.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,14 +37,37 @@ bool vp_hook_managed(const struct vp_hook *hook)
     return hook->choice.policy && hook->choice.policy->mode != VP_MODE_OFF;
 }
 
+#define MORE_FIELDS 8
+
+void vp_hook_say(const struct vp_hook *hook, int priority, const char *message_id,
+                 const struct vp_field *more, unsigned count, const char *format, ...)
+{
+    struct vp_field field[4 + MORE_FIELDS] = {
+        {"VIRTPIN_GUEST", hook->name},
+        {"VIRTPIN_UUID", hook->domain ? hook->domain->uuid : NULL},
+        {"VIRTPIN_POLICY", hook->choice.policy ? hook->choice.policy->name : NULL},
+        {"VIRTPIN_OPERATION", hook->operation},
+    };
+    char text[VP_ERROR_TEXT + 256];
+    va_list args;
+
+    for (unsigned i = 0; i < count && i < MORE_FIELDS; i++)
+        field[4 + i] = more[i];
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    vp_journal(priority, message_id, field, 4 + (count < MORE_FIELDS ? count : MORE_FIELDS), "%s",
+               text);
+}
+
 void vp_hook_apply_pool(struct vp_hook *hook)
 {
     struct vp_error err = {0};
 
     if (vp_engine_apply_pool(&hook->engine, hook->domain->uuid, &err) < 0)
-        vp_journal(LOG_WARNING, VP_MSG_HOOK_ERROR, &(struct vp_field){"VIRTPIN_GUEST", hook->name},
-                   1, "shared guests could not be moved when guest %s was in %s: %s", hook->name,
-                   hook->operation, err.text);
+        vp_hook_say(hook, LOG_WARNING, VP_MSG_HOOK_ERROR, NULL, 0,
+                    "shared guests could not be moved when guest %s was in %s: %s", hook->name,
+                    hook->operation, err.text);
 }
 
 static void wake(const struct vp_hook *hook)
@@ -79,8 +103,7 @@ void vp_hook_request(struct vp_hook *hook, const char *kind)
 void vp_hook_report(struct vp_hook *hook)
 {
     for (size_t i = 0; i < hook->findings.count; i++)
-        vp_journal(LOG_WARNING, VP_MSG_PLACED, &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1,
-                   "%s", hook->findings.item[i].text);
+        vp_hook_say(hook, LOG_WARNING, VP_MSG_PLACED, NULL, 0, "%s", hook->findings.item[i].text);
 }
 
 /* The launcher made stdin a memory file of the whole XML. */
@@ -178,12 +201,12 @@ static void say_on_error(enum vp_verdict verdict)
 static void report_choice(const struct vp_hook *hook)
 {
     if (hook->choice.warning[0] != '\0')
-        vp_journal(LOG_WARNING, VP_MSG_POLICY, &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1,
-                   "guest %s: %s", hook->name, hook->choice.warning);
+        vp_hook_say(hook, LOG_WARNING, VP_MSG_POLICY, NULL, 0, "guest %s: %s", hook->name,
+                    hook->choice.warning);
     if (hook->engine.stale)
-        vp_journal(LOG_WARNING, VP_MSG_POLICY, NULL, 0,
-                   "the policy files are broken; the last good set is used: %s",
-                   hook->engine.findings.count > 0 ? hook->engine.findings.item[0].text : "");
+        vp_hook_say(hook, LOG_WARNING, VP_MSG_POLICY, NULL, 0,
+                    "the policy files are broken; the last good set is used: %s",
+                    hook->engine.findings.count > 0 ? hook->engine.findings.item[0].text : "");
 }
 
 /* The parent of a process, and the name of the process itself; 0: there is none. */
@@ -290,9 +313,8 @@ static int finish(struct vp_hook *hook, int result, const struct vp_error *err)
                 err->text);
     else
         fprintf(stderr, "virtpin: %s\n", err->text);
-    vp_journal(refused ? LOG_NOTICE : LOG_ERR, refused ? VP_MSG_REFUSED : VP_MSG_HOOK_ERROR,
-               &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1, "guest %s, %s: %s", hook->name,
-               hook->operation, err->text);
+    vp_hook_say(hook, refused ? LOG_NOTICE : LOG_ERR, refused ? VP_MSG_REFUSED : VP_MSG_HOOK_ERROR,
+                NULL, 0, "guest %s, %s: %s", hook->name, hook->operation, err->text);
     return refused ? VP_WORKER_REFUSED : VP_WORKER_FAILED;
 }
 

@@ -51,6 +51,13 @@ void vp_hook_apply_pool(struct vp_hook *hook);
  * sweeps. */
 void vp_hook_request(struct vp_hook *hook, const char *kind);
 
+/* A record in the journal with the guest's fields (VIRTPIN_GUEST, _UUID,
+ * _POLICY, _OPERATION as far as they are known) and up to 8 more. */
+struct vp_field;
+void vp_hook_say(const struct vp_hook *hook, int priority, const char *message_id,
+                 const struct vp_field *more, unsigned count, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
+
 /* Warnings of planning go to the journal: libvirt shows nobody the stderr of a
  * hook that succeeds. */
 void vp_hook_report(struct vp_hook *hook);

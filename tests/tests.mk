@@ -11,10 +11,11 @@ $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(ARCHIVES)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(ARCHIVES) $(UNIT_LIBS) $(LIBS_FULL)
 
 # The launcher with its fixed paths below the directory that the test works in.
-$(BUILD)/tests/unit/launcher: hook/launcher.c hook/protocol.h
+$(BUILD)/tests/unit/launcher: hook/launcher.c hook/protocol.h host/journal.h
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(call launcher,-DVP_LAUNCHER_FILE='"launcher"' -DVP_LOG_SOCKET='"log"')
+	$(Q)$(call launcher,-DVP_LAUNCHER_FILE='"launcher"' -DVP_LOG_SOCKET='"log"' \
+	    -DVP_JOURNAL_SOCKET='"journal"')
 $(BUILD)/tests/unit/test_launcher: | $(BUILD)/tests/unit/launcher
 $(BUILD)/tests/unit/test_worker: | $(BUILD)/virtpin-hook-worker $(BUILD)/virtpin-hook-survey
 

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "host/journal.h"
 #include "tests/unit/scratch.h"
 
 static char build[4096], dir[64];
@@ -452,6 +453,29 @@ START_TEST(log_that_blocks)
 }
 END_TEST
 
+/* The journal gets the record with its kind and fields, and syslog none. */
+START_TEST(log_to_the_journal)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "journal"};
+    int log = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    char text[4096];
+    ssize_t got;
+
+    ck_assert_int_eq(bind(log, (struct sockaddr *)&address, sizeof(address)), 0);
+    worker("exit 3");
+    run("prepare");
+    got = recv(log, text, sizeof(text) - 1, MSG_DONTWAIT);
+    ck_assert_int_gt(got, 0);
+    text[got] = '\0';
+    ck_assert_ptr_nonnull(strstr(text, "MESSAGE=guest g1, prepare: the hook's worker failed; on-"));
+    ck_assert_ptr_nonnull(strstr(text, "\nPRIORITY=3\n"));
+    ck_assert_ptr_nonnull(strstr(text, "\nMESSAGE_ID=" VP_MSG_HOOK_ERROR "\n"));
+    ck_assert_ptr_nonnull(strstr(text, "\nVIRTPIN_GUEST=g1\nVIRTPIN_OPERATION=prepare\n"));
+    close(log);
+    unlink("journal");
+}
+END_TEST
+
 /* ---- when nothing happens ---- */
 
 START_TEST(unknown_operations)
@@ -607,6 +631,7 @@ static Suite *suite(void)
     tcase_add_test(tests, no_streams);
     tcase_add_test(tests, reader_gone);
     tcase_add_test(tests, log_that_blocks);
+    tcase_add_test(tests, log_to_the_journal);
     tcase_add_loop_test(tests, unknown_operations, 0, 6);
     tcase_add_test(tests, ordinary_user);
     tcase_add_loop_test(tests, off_switch, 0, sizeof(off_cases) / sizeof(*off_cases));
