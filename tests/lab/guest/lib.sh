@@ -17,6 +17,7 @@ export LC_ALL=C
 LAB_SCENARIO=$(basename "$0" .sh)
 LAB_FAILED=0
 LAB_WORK=/run/lab-work
+LAB_ROM=/var/lib/libvirt/lab.rom
 # A factor for every wait.
 LAB_PATIENCE=${LAB_PATIENCE:-3}
 mkdir -p "$LAB_WORK"
@@ -276,13 +277,16 @@ lab_drift() {
 }
 
 # lab_guest_xml GUEST [vcpus=N] [current=N] [iothreads=N] [mem=MiB] [top=XML] [devices=XML]
-#   [metadata=XML]: a diskless q35 guest that runs its firmware
+#   [metadata=XML] [firmware=yes] [confined=yes]: a diskless q35 guest. Without firmware its ROM halts at
+#   once: a real one is busy for half a minute, emulated twice. Confined: under AppArmor, whose parser
+#   takes most of the time of a start here.
 lab_guest_xml() {
     local name=$1 vcpus=1 current='' iothreads='' mem=64 top='' devices='' metadata='' word
+    local firmware=no confined=no
     shift
     for word in "$@"; do
         case ${word%%=*} in
-        vcpus | current | iothreads | mem | top | devices | metadata)
+        vcpus | current | iothreads | mem | top | devices | metadata | firmware | confined)
             printf -v "${word%%=*}" '%s' "${word#*=}" ;;
         *) lab_die "lab_guest_xml: $word is not an option" ;;
         esac
@@ -293,12 +297,23 @@ lab_guest_xml() {
     printf "  <vcpu placement='static' current='%s'>%s</vcpu>\n" "${current:-$vcpus}" "$vcpus"
     [ -z "$iothreads" ] || printf '  <iothreads>%s</iothreads>\n' "$iothreads"
     [ -z "$top" ] || printf '  %s\n' "$top"
-    printf "  <os><type arch='x86_64' machine='q35'>hvm</type></os>\n  <features><acpi/></features>\n"
+    printf "  <os><type arch='x86_64' machine='q35'>hvm</type>"
+    [ "$firmware" = yes ] || printf "<loader readonly='yes' type='rom'>%s</loader>" "$LAB_ROM"
+    printf '</os>\n  <features><acpi/></features>\n'
     printf "  <devices>\n    <emulator>/usr/bin/qemu-system-x86_64</emulator>\n"
     printf "    <controller type='usb' model='none'/>\n    <memballoon model='none'/>\n"
     [ -z "$devices" ] || printf '    %s\n' "$devices"
-    printf '  </devices>\n</domain>\n'
+    printf '  </devices>\n'
+    [ "$confined" = yes ] || printf "  <seclabel type='none' model='apparmor'/>\n"
+    printf '</domain>\n'
 }
+
+# 64 KiB with cli, hlt and a jump back where a processor begins.
+[ -e "$LAB_ROM" ] || {
+    head -c 65520 /dev/zero
+    printf '\372\364\353\375'
+    head -c 12 /dev/zero
+} >"$LAB_ROM"
 
 lab_define() {
     lab_guest_xml "$@" >"$LAB_WORK/$1.xml"
