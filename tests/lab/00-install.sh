@@ -20,7 +20,7 @@ case $LAB_VARIANTS in
 esac
 check "AppArmor is on" assert_eq "enabled" Y "$(cat /sys/module/apparmor/parameters/enabled)"
 # What AppArmor denies libvirt and QEMU without virtpin is not our business.
-lab_guest before || lab_die "a guest does not start without virtpin"
+lab_guest before firmware=yes confined=yes || lab_die "a guest does not start without virtpin"
 mkdir -p state
 confined() {
     assert_match "profile of libvirtd" '*\(enforce)' \
@@ -31,8 +31,10 @@ virsh -q destroy before
 virsh -q undefine before
 lab_denials >state/denials
 
+libvirtd=$(pidof libvirtd virtqemud)
 if [ -e virtpin.deb ]; then
     check "the package installs" dpkg -i virtpin.deb
+    check "libvirtd was only reloaded for it" assert_eq "PID" "$libvirtd" "$(pidof libvirtd virtqemud)"
 else
     cp -a --no-preserve=ownership tree/. / || lab_die "cannot copy the programs"
     systemctl daemon-reload
@@ -49,7 +51,20 @@ check "it is connected" lab_wait 10 assert_status enforcer.libvirt connected
 check "no policy is active as shipped" assert_status policy.policies 0
 check "the hook is a link to /usr/sbin" assert_eq "link" /usr/sbin/virtpin-hook \
     "$(readlink -f /etc/libvirt/hooks/qemu.d/50-virtpin)"
-check "a guest without a policy starts" lab_guest plain vcpus=2
+check "a guest without a policy starts" lab_guest plain vcpus=2 confined=yes
 check "it may run anywhere" assert_mask plain vcpu 1 "$(lab_online)"
 check "and is unmanaged" assert_guest plain state unmanaged
+virsh -q destroy plain
+lab_policy >/dev/null <<<$'[policy big]\nmatch-name = big\nmode = enforce\nplacement = dedicated'
+lab_define big vcpus=40
+said=$(virsh -q start big 2>&1)
+check "libvirtd has noticed the hook" assert_match "virsh start of 40 vCPUs" '*virtpin: guest big*' "$said"
+doctor() {
+    local out status
+    out=$(virtpin doctor)
+    status=$?
+    echo "$out"
+    return $status
+}
+check "virtpin doctor finds no error" doctor
 lab_clean
