@@ -66,8 +66,11 @@ int vp_ledger_lock_open(struct vp_ledger *ledger, struct vp_error *err)
     if (ledger->lock_fd >= 0)
         return 0;
     ledger->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (ledger->lock_fd < 0 && errno == EROFS) /* flock needs no right to write */
+    if (ledger->lock_fd < 0 && errno == EROFS) { /* flock needs no right to write */
         ledger->lock_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (ledger->lock_fd < 0 && errno == ENOENT)
+            errno = EROFS; /* it is missing because it cannot be made */
+    }
     if (ledger->lock_fd < 0)
         return vp_fail_errno(err, VP_HOST, errno, "cannot open %s", path);
     return 0;
