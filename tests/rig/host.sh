@@ -125,6 +125,7 @@ if [ ! -d /var/lib/virtpin ]; then
         farm /var/lib
     mkdir -p /var/lib/virtpin
 fi
+chmod 700 "$ns/var/lib/virtpin"
 mount --bind "$ns/var/lib/virtpin" /var/lib/virtpin
 mount --bind "$ns/var/lib/libvirt" /var/lib/libvirt
 mount --bind "$ns/var/cache/libvirt" /var/cache/libvirt
