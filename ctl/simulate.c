@@ -84,7 +84,8 @@ enum vp_plan_result vp_sim_plan(struct vp_sim *sim, struct vp_sim_guest *guest,
                                      .cell = guest->cell,
                                      .cell_count = guest->cell_count,
                                      .iothread = sim->iothread,
-                                     .iothread_count = guest->iothreads};
+                                     .iothread_count = guest->iothreads,
+                                     .vhosts = guest->vhost};
     const struct vp_plan_input input = {.set = sim->set,
                                         .policy = guest->policy,
                                         .domain = &domain,

@@ -113,6 +113,8 @@ json_object *vp_sim_answer_placed(const struct vp_sim *sim, const struct vp_sim_
     vp_json_add(answer, "vcpus", threads_of(plan, VP_ROLE_VCPU, &pool));
     add_thread(answer, "emulator", vp_plan_find(plan, VP_ROLE_EMULATOR, 0), &pool);
     vp_json_add(answer, "iothreads", threads_of(plan, VP_ROLE_IOTHREAD, &pool));
+    if (guest->vhost > 0 && vp_plan_find(plan, VP_ROLE_VHOST, 0))
+        vp_json_add(answer, "vhost", threads_of(plan, VP_ROLE_VHOST, &pool));
     vp_json_add(answer, "nodes", nodes_of(plan));
     vp_json_add(answer, "cells", cells_of(sim, guest, plan));
     vp_json_cpus(answer, "idle", &plan->idle_cpus);

@@ -59,6 +59,10 @@ struct vp_domain {
     struct vp_cpuset vcpus_online;       /* from <vcpus>, else 0..current-1 */
     bool has_vcpus;                      /* <vcpus> is there */
     struct vp_cpuset vcpus_hotpluggable; /* of those online */
+    unsigned vhosts;                     /* vhost threads that its devices have */
+    struct vp_strings pci;               /* the host's PCI devices that it has: "0000:3b:00.0" */
+    bool huge_pages;                     /* its memory is on huge pages: */
+    uint64_t page_kib;                   /* their size, 0: the host's default */
     bool has_agent;                      /* a channel org.qemu.guest_agent.0 */
     struct vp_guest_cpu cpu;
     struct vp_guest_cell *cell;
@@ -85,6 +89,13 @@ int vp_domain_read(xmlNode *node, struct vp_domain **domain, struct vp_error *er
 /* Both in one: the root must be <domain>. */
 int vp_domain_parse(const char *bytes, size_t length, struct vp_domain **domain,
                     struct vp_error *err);
+
+/* How many threads a plan may have wants of: vCPUs, the emulator, I/O and vhost
+ * threads. */
+static inline size_t vp_domain_threads(const struct vp_domain *domain)
+{
+    return domain->vcpus + 1 + domain->iothread_count + domain->vhosts;
+}
 
 void vp_domain_free(struct vp_domain *domain);
 static inline void vp_domain_cleanup(struct vp_domain **domain)

@@ -20,6 +20,11 @@ int vp_domain_read_cputune(const xmlNode *node, struct vp_domain *domain, struct
 int vp_domain_read_iothreads(const xmlNode *iothreads, const xmlNode *ids, struct vp_domain *domain,
                              struct vp_error *err);
 
+/* <devices> and <memoryBacking>, either of which may be NULL. */
+int vp_domain_read_devices(const xmlNode *devices, struct vp_domain *domain, struct vp_error *err);
+int vp_domain_read_backing(const xmlNode *backing, struct vp_domain *domain, struct vp_error *err);
+
+void vp_domain_clear_devices(struct vp_domain *domain);
 void vp_domain_clear_cpu(struct vp_domain *domain);
 
 #endif

@@ -99,7 +99,20 @@ const struct vp_pin *vp_drift_wanted(const struct vp_pins *wanted, enum vp_role 
         if (numbered(name, "iothread", &number))
             return pin_of(wanted, VP_ROLE_IOTHREAD, number);
     }
+    if (role == VP_ROLE_VHOST && pin_of(wanted, role, index))
+        return pin_of(wanted, role, index);
     return pin_of(wanted, VP_ROLE_EMULATOR, 0);
+}
+
+void vp_drift_group(const struct vp_pins *wanted, const struct vp_pin *pin, const char *group,
+                    struct vp_cpuset *cpus)
+{
+    const char *slash = strrchr(group, '/');
+
+    *cpus = pin->cpus;
+    if (pin->role == VP_ROLE_EMULATOR || pin->role == VP_ROLE_VHOST)
+        if (strcmp(slash ? slash + 1 : group, "emulator") == 0)
+            vp_pins_emulator_group(wanted, cpus);
 }
 
 static struct vp_diff *add(struct vp_diffs *diffs)
@@ -162,26 +175,28 @@ static bool explained(const struct vp_cpuset *affinity, const struct vp_cpuset *
 }
 
 static int compare_one(const struct vp_seen *seen, const struct vp_cpuset *wanted,
-                       const struct vp_cpuset *online, struct vp_diffs *diffs)
+                       const struct vp_cpuset *file, const struct vp_cpuset *online,
+                       struct vp_diffs *diffs)
 {
-    struct vp_cpuset here = *wanted;
+    struct vp_cpuset here = *wanted, there = *file;
     bool above = false;
 
     vp_cpuset_and(&here, online);
+    vp_cpuset_and(&there, online);
     if (seen->has_cpuset && seen->astray) {
         if (note(diffs, seen, VP_DRIFT_PARTITION, wanted, &seen->effective) < 0)
             return -1;
     } else if (seen->has_cpuset) {
         bool unset = vp_cpuset_empty(&seen->cpuset);
 
-        if (unset ? !vp_cpuset_equal(&seen->effective, &here)
-                  : !file_is_right(&seen->cpuset, wanted, &here)) {
-            if (note(diffs, seen, VP_DRIFT_CPUSET, wanted,
-                     unset ? &seen->effective : &seen->cpuset) < 0)
+        if (unset ? !vp_cpuset_equal(&seen->effective, &there)
+                  : !file_is_right(&seen->cpuset, file, &there)) {
+            if (note(diffs, seen, VP_DRIFT_CPUSET, file, unset ? &seen->effective : &seen->cpuset) <
+                0)
                 return -1;
         } else {
-            above = !vp_cpuset_within(&here, &seen->effective);
-            if (above && note(diffs, seen, VP_DRIFT_CPUSET_ABOVE, wanted, &seen->effective) < 0)
+            above = !vp_cpuset_within(&there, &seen->effective);
+            if (above && note(diffs, seen, VP_DRIFT_CPUSET_ABOVE, file, &seen->effective) < 0)
                 return -1;
         }
     }
@@ -214,8 +229,12 @@ int vp_drift_compare(const struct vp_pins *wanted, const struct vp_seen *seen, s
     for (size_t i = 0; i < seen_count; i++) {
         const struct vp_pin *pin = vp_drift_wanted(wanted, seen[i].role, seen[i].index,
                                                    seen[i].astray ? "" : seen[i].group);
+        struct vp_cpuset file;
 
-        if (pin && compare_one(&seen[i], &pin->cpus, online, diffs) < 0)
+        if (!pin)
+            continue;
+        vp_drift_group(wanted, pin, seen[i].astray ? "" : seen[i].group, &file);
+        if (compare_one(&seen[i], &pin->cpus, &file, online, diffs) < 0)
             return -1;
     }
     return compare_missing(wanted, seen, seen_count, diffs);
@@ -227,13 +246,16 @@ int vp_drift_compare_pins(const struct vp_pins *wanted, const struct vp_pins *li
     for (size_t i = 0; i < wanted->count; i++) {
         const struct vp_pin *want = &wanted->item[i];
         const struct vp_pin *has = pin_of(libvirt, want->role, want->index);
-        struct vp_cpuset here = want->cpus, there = has ? has->cpus : *online;
+        struct vp_cpuset told, here, there = has ? has->cpus : *online;
         struct vp_seen thread = {.role = want->role, .index = want->index};
 
+        if (!vp_pins_libvirts(wanted, want, &told))
+            continue;
+        here = told;
         vp_cpuset_and(&here, online);
         vp_cpuset_and(&there, online);
         if (!vp_cpuset_equal(&here, &there) &&
-            note(diffs, &thread, VP_DRIFT_PIN, &want->cpus, has ? &has->cpus : online) < 0)
+            note(diffs, &thread, VP_DRIFT_PIN, &told, has ? &has->cpus : online) < 0)
             return -1;
     }
     return 0;

@@ -59,13 +59,18 @@ struct vp_diffs {
 };
 void vp_diffs_clear(struct vp_diffs *diffs);
 
-/* What is wanted of a thread: its own pin; for workers, vhost threads and
- * helpers the emulator's, except in the group of a vCPU or an I/O thread, of
+/* What is wanted of a thread: its own pin; for workers, helpers and vhost
+ * threads without a pin the emulator's, except in the group of a vCPU or an I/O thread, of
  * which they have that one's pin: a thread pool's worker is born in its I/O
  * thread's group, and no mask reaches beyond a group's cpuset. `group` is the
  * last part of the group's path or all of it, "" if unknown. NULL: nothing. */
 const struct vp_pin *vp_drift_wanted(const struct vp_pins *wanted, enum vp_role role,
                                      unsigned index, const char *group);
+
+/* What the file of that group should say for a thread of it that is to have
+ * `pin`: the emulator's group also holds vhost threads, whose pins may differ. */
+void vp_drift_group(const struct vp_pins *wanted, const struct vp_pin *pin, const char *group,
+                    struct vp_cpuset *cpus);
 
 /* Compares one guest. Roles without an own pin in `wanted` (workers, vhost,
  * helpers) are compared with the emulator's pin; threads of which nothing is

@@ -76,3 +76,22 @@ void vp_pins_clear(struct vp_pins *pins)
     free(pins->item);
     *pins = (struct vp_pins){0};
 }
+
+void vp_pins_emulator_group(const struct vp_pins *pins, struct vp_cpuset *cpus)
+{
+    const struct vp_pin *emulator = vp_pins_find(pins, VP_ROLE_EMULATOR, 0);
+
+    *cpus = emulator ? emulator->cpus : (struct vp_cpuset){0};
+    for (size_t i = 0; emulator && i < pins->count; i++)
+        if (pins->item[i].role == VP_ROLE_VHOST)
+            vp_cpuset_or(cpus, &pins->item[i].cpus);
+}
+
+bool vp_pins_libvirts(const struct vp_pins *pins, const struct vp_pin *pin, struct vp_cpuset *cpus)
+{
+    *cpus = pin->cpus;
+    if (pin->role == VP_ROLE_EMULATOR)
+        vp_pins_emulator_group(pins, cpus);
+    return pin->role == VP_ROLE_VCPU || pin->role == VP_ROLE_EMULATOR ||
+           pin->role == VP_ROLE_IOTHREAD;
+}

@@ -2,6 +2,7 @@
 #ifndef VP_PINS_H
 #define VP_PINS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "decide/cpuset.h"
@@ -40,6 +41,12 @@ const struct vp_pin *vp_pins_find(const struct vp_pins *pins, enum vp_role role,
 /* Pointers to all pins, by role and then index; as many as `count`. The caller
  * frees the array; NULL without memory. */
 const struct vp_pin **vp_pins_sorted(const struct vp_pins *pins);
+/* The CPUs of the group that libvirt calls emulator: the emulator's, and those
+ * of vhost threads with pins of their own, which live in that group. This is
+ * also what libvirt is told of the emulator. Empty: nothing is wanted of it. */
+void vp_pins_emulator_group(const struct vp_pins *pins, struct vp_cpuset *cpus);
+/* The pin as libvirt is to have it; false for roles that it has no pins of. */
+bool vp_pins_libvirts(const struct vp_pins *pins, const struct vp_pin *pin, struct vp_cpuset *cpus);
 void vp_pins_clear(struct vp_pins *pins); /* frees what it holds; usable again */
 
 #endif

@@ -36,6 +36,7 @@ void vp_plan_exclusive(const struct vp_plan *plan, struct vp_cpuset *cpus)
     *cpus = plan->vcpu_cpus;
     vp_cpuset_or(cpus, &plan->emulator_cpus);
     vp_cpuset_or(cpus, &plan->iothread_cpus);
+    vp_cpuset_or(cpus, &plan->vhost_cpus);
     vp_cpuset_or(cpus, &plan->idle_cpus);
 }
 
@@ -57,12 +58,18 @@ const struct vp_want *vp_plan_find(const struct vp_plan *plan, enum vp_role role
 
 const struct vp_want *vp_plan_want(const struct vp_plan *plan, enum vp_role role, unsigned index)
 {
+    const struct vp_want *own = NULL;
+
     switch (role) {
     case VP_ROLE_VCPU:
     case VP_ROLE_IOTHREAD:
         return vp_plan_find(plan, role, index);
-    case VP_ROLE_EMULATOR:
     case VP_ROLE_VHOST:
+        own = vp_plan_find(plan, role, index);
+        if (own)
+            return own;
+        break;
+    case VP_ROLE_EMULATOR:
     case VP_ROLE_WORKER:
     case VP_ROLE_HELPER:
         break;

@@ -36,12 +36,13 @@ struct vp_plan {
     enum vp_mode mode;
     enum vp_placement placement;
     enum vp_chosen_by chosen_by;
-    /* vCPUs 0..maximum-1, the emulator, I/O threads by id. Workers, vhost
-     * threads and helpers have what the emulator has. */
+    /* vCPUs 0..maximum-1, the emulator, I/O threads by id, vhost threads from 0
+     * unless they run with the emulator. Workers and helpers have what the
+     * emulator has. */
     struct vp_want *want;
     size_t want_count;
     /* exclusive bookings, disjoint */
-    struct vp_cpuset vcpu_cpus, emulator_cpus, iothread_cpus, idle_cpus;
+    struct vp_cpuset vcpu_cpus, emulator_cpus, iothread_cpus, vhost_cpus, idle_cpus;
     struct vp_cpuset fixed_cpus; /* non-exclusive: placement = fixed, emulator = CPULIST */
     struct vp_cpuset nodes;      /* the kernel's numbers */
 };
@@ -60,8 +61,9 @@ void vp_plan_exclusive(const struct vp_plan *plan, struct vp_cpuset *cpus);
 /* Whether any thread of the plan runs in the shared pool. */
 bool vp_plan_uses_pool(const struct vp_plan *plan);
 const struct vp_want *vp_plan_find(const struct vp_plan *plan, enum vp_role role, unsigned index);
-/* What a thread of that role and index should have: workers, vhost threads
- * and helpers have the emulator's. NULL: nothing is wanted of it. */
+/* What a thread of that role and index should have: workers and helpers have
+ * the emulator's, so have vhost threads without a want. NULL: nothing is wanted
+ * of it. */
 const struct vp_want *vp_plan_want(const struct vp_plan *plan, enum vp_role role, unsigned index);
 
 /* One want as a CPU set; empty where nothing is wanted. */
@@ -100,8 +102,8 @@ struct vp_plan_input {
     size_t holding_count;
     /* CPUs that a dedicated guest has already and should keep if they are free
      * for it and satisfy the policy (adoption, a revert's second start): the
-     * vCPUs', then the emulator's, then the I/O threads' in order; -1 unknown,
-     * or none of its own. NULL: none. keep_only: refused rather than placed
+     * vCPUs', then the emulator's, the I/O threads' in order, the vhost threads';
+     * -1 unknown, or none of its own. NULL: none. keep_only: refused rather than placed
      * elsewhere. */
     const int *keep;
     bool keep_only;

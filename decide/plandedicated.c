@@ -39,12 +39,15 @@ static void make_place_host(const struct vp_making *m, const struct ask *ask,
     host->pool_needed =
         m->others_use_pool || in->policy->emulator.where == VP_WHERE_SHARED ||
         ask->request.vcpus < in->domain->vcpus ||
-        (in->policy->iothreads.where == VP_WHERE_SHARED && in->domain->iothread_count > 0);
-    /* what the emulator or I/O threads are listed on is not for vCPUs */
+        (in->policy->iothreads.where == VP_WHERE_SHARED && in->domain->iothread_count > 0) ||
+        (in->policy->vhost.where == VP_WHERE_SHARED && in->domain->vhosts > 0);
+    /* what other threads of the guest are listed on is not for vCPUs */
     if (in->policy->emulator.where == VP_WHERE_LIST)
         vp_cpuset_minus(&host->usable, &in->policy->emulator.cpus);
     if (in->policy->iothreads.where == VP_WHERE_LIST && in->domain->iothread_count > 0)
         vp_cpuset_minus(&host->usable, &in->policy->iothreads.cpus);
+    if (in->policy->vhost.where == VP_WHERE_LIST && in->domain->vhosts > 0)
+        vp_cpuset_minus(&host->usable, &in->policy->vhost.cpus);
 }
 
 /* ---- the question ---- */
@@ -142,6 +145,8 @@ static int make_ask(const struct vp_making *m, struct ask *ask)
     };
     if (policy->iothreads.where == VP_WHERE_ISOLATE)
         ask->request.iothreads_isolate = (unsigned)domain->iothread_count;
+    if (policy->vhost.where == VP_WHERE_ISOLATE)
+        ask->request.vhost_isolate = domain->vhosts;
     if (ask->request.vcpus == domain->vcpus)
         return 0;
     if (!whole_cores(&ask->own, ask->request.guest_threads))
@@ -154,10 +159,10 @@ static int make_ask(const struct vp_making *m, struct ask *ask)
 static unsigned asked(const struct ask *ask)
 {
     return ask->request.vcpus + (ask->request.emulator_isolate ? 1 : 0) +
-           ask->request.iothreads_isolate;
+           ask->request.iothreads_isolate + ask->request.vhost_isolate;
 }
 
-/* in->keep in the placer's order: vCPUs, emulator, I/O threads. */
+/* in->keep in the placer's order: vCPUs, emulator, I/O threads, vhost threads. */
 static int *keep_of(const struct vp_plan_input *in, const struct ask *ask)
 {
     int *keep = malloc((asked(ask) + 1) * sizeof(*keep));
@@ -171,6 +176,8 @@ static int *keep_of(const struct vp_plan_input *in, const struct ask *ask)
         keep[at++] = in->keep[in->domain->vcpus];
     for (unsigned i = 0; i < ask->request.iothreads_isolate; i++)
         keep[at++] = in->keep[in->domain->vcpus + 1 + i];
+    for (unsigned i = 0; i < ask->request.vhost_isolate; i++)
+        keep[at++] = in->keep[in->domain->vcpus + 1 + in->domain->iothread_count + i];
     return keep;
 }
 
@@ -215,6 +222,8 @@ static bool put_kept(const struct ask *ask, const int *keep, struct vp_place_ans
         answer->emulator = keep[at++];
     for (unsigned i = 0; i < ask->request.iothreads_isolate; i++)
         answer->iothread[i] = keep[at++];
+    for (unsigned i = 0; i < ask->request.vhost_isolate && answer->vhost; i++)
+        answer->vhost[i] = keep[at++];
     return true;
 }
 
@@ -274,6 +283,8 @@ static void book_answer(const struct vp_making *m, const struct ask *ask,
         vp_cpuset_add(&plan->emulator_cpus, answer->emulator);
     for (unsigned i = 0; i < ask->request.iothreads_isolate; i++)
         vp_cpuset_add(&plan->iothread_cpus, answer->iothread[i]);
+    for (unsigned i = 0; i < ask->request.vhost_isolate && answer->vhost; i++)
+        vp_cpuset_add(&plan->vhost_cpus, answer->vhost[i]);
 }
 
 /* Who has the CPUs that this guest could have had: "; db-1 has CPUs 4-7, db-2

@@ -156,7 +156,7 @@ static struct vp_plan *new_plan(const struct vp_plan_input *in)
     if (!plan)
         return NULL;
     plan->policy = strdup(in->policy->name);
-    plan->want = calloc(in->domain->vcpus + 1 + in->domain->iothread_count, sizeof(*plan->want));
+    plan->want = calloc(vp_domain_threads(in->domain), sizeof(*plan->want));
     if (!plan->policy || !plan->want)
         return NULL;
     snprintf(plan->policy_hash, sizeof(plan->policy_hash), "%s", in->set->hash);
@@ -173,7 +173,7 @@ static void forget(struct vp_plan *plan)
 
     plan->want_count = 0;
     plan->vcpu_cpus = plan->emulator_cpus = plan->iothread_cpus = none;
-    plan->idle_cpus = plan->fixed_cpus = plan->nodes = none;
+    plan->vhost_cpus = plan->idle_cpus = plan->fixed_cpus = plan->nodes = none;
 }
 
 /* The guest does not fit where it should: shared, where the policy says so. */

@@ -49,6 +49,7 @@ char *vp_plan_print(const struct vp_plan *plan)
     print_set(out, "vcpu", &plan->vcpu_cpus);
     print_set(out, "emulator", &plan->emulator_cpus);
     print_set(out, "iothread", &plan->iothread_cpus);
+    print_set(out, "vhost", &plan->vhost_cpus);
     print_set(out, "idle", &plan->idle_cpus);
     print_set(out, "fixed", &plan->fixed_cpus);
     print_set(out, "nodes", &plan->nodes);
@@ -166,6 +167,8 @@ static struct vp_cpuset *set_of(struct vp_plan *plan, const char *word)
         return &plan->emulator_cpus;
     if (strcmp(word, "iothread") == 0)
         return &plan->iothread_cpus;
+    if (strcmp(word, "vhost") == 0)
+        return &plan->vhost_cpus;
     if (strcmp(word, "idle") == 0)
         return &plan->idle_cpus;
     if (strcmp(word, "fixed") == 0)

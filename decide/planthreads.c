@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a plan wants of single threads: emulator and I/O threads above all. */
+/* What a plan wants of single threads: emulator, I/O and vhost threads. */
 #include "decide/error.h"
 #include "decide/plan_priv.h"
 
@@ -58,14 +58,16 @@ static int want_list(struct vp_making *m, enum vp_role role, unsigned index,
                        "policy %s puts %s threads on CPUs %s: each of them is offline, absent or "
                        "another guest's; change %s in the policy",
                        m->in->policy->name, vp_role_word(role), text,
-                       role == VP_ROLE_EMULATOR ? "emulator" : "iothreads");
+                       role == VP_ROLE_EMULATOR   ? "emulator"
+                       : role == VP_ROLE_IOTHREAD ? "iothreads"
+                                                  : "vhost");
     }
     vp_cpuset_or(&m->plan->fixed_cpus, &cpus);
     vp_plan_add(m->plan, role, index, VP_WANT_SET, &cpus);
     return 0;
 }
 
-/* One emulator or I/O thread; isolated_cpu is the CPU that the placer gave to
+/* One emulator, I/O or vhost thread; isolated_cpu is the CPU that the placer gave to
  * it under isolate. */
 static int want_where(struct vp_making *m, enum vp_role role, unsigned index,
                       const struct vp_place_where *where, int isolated_cpu)
@@ -105,6 +107,12 @@ int vp_plan_others(struct vp_making *m, const struct vp_place_answer *answer)
     for (size_t i = 0; i < domain->iothread_count; i++)
         if (want_where(m, VP_ROLE_IOTHREAD, domain->iothread[i], &policy->iothreads,
                        answer && answer->iothread ? answer->iothread[i] : -1) < 0)
+            return -1;
+    if (policy->vhost.where == VP_WHERE_WITH_EMULATOR)
+        return 0;
+    for (unsigned i = 0; i < domain->vhosts; i++)
+        if (want_where(m, VP_ROLE_VHOST, i, &policy->vhost,
+                       answer && answer->vhost ? answer->vhost[i] : -1) < 0)
             return -1;
     return 0;
 }

@@ -34,7 +34,7 @@ enum vp_numa { VP_NUMA_FEWEST, VP_NUMA_SINGLE, VP_NUMA_ANY, VP_NUMA_SPREAD };
 enum vp_care { VP_CARE_PREFER, VP_CARE_REQUIRE, VP_CARE_ANY }; /* of cache and pci-locality */
 enum vp_core_type { VP_CORES_ANY, VP_CORES_PERFORMANCE, VP_CORES_EFFICIENCY };
 enum vp_fill { VP_FILL_PACK, VP_FILL_SPREAD };
-/* Where emulator and I/O threads run. WITH_EMULATOR is for iothreads only. */
+/* Where emulator, I/O and vhost threads run. WITH_EMULATOR is not for the emulator. */
 enum vp_where {
     VP_WHERE_SHARED,
     VP_WHERE_ISOLATE,
@@ -138,7 +138,7 @@ struct vp_policy {
     enum vp_care cache, pci_locality;
     enum vp_core_type core_type;
     enum vp_fill fill;
-    struct vp_place_where emulator, iothreads;
+    struct vp_place_where emulator, iothreads, vhost;
     /* behaviour; on_error is UNSET where the host's holds */
     enum vp_verdict on_start, on_no_room, on_migrate, on_error;
 };

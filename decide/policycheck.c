@@ -192,6 +192,9 @@ static void check_contradictions(const struct check *check)
     if (policy->iothreads.where == VP_WHERE_ISOLATE)
         complain(check, VP_ERROR, "iothreads", "placement = dedicated",
                  "iothreads = isolate is only for placement = dedicated or mixed");
+    if (policy->vhost.where == VP_WHERE_ISOLATE)
+        complain(check, VP_ERROR, "vhost", "placement = dedicated",
+                 "vhost = isolate is only for placement = dedicated or mixed");
 }
 
 static void warn_if_own(const struct check *check, const char *key, const char *why)
@@ -260,6 +263,7 @@ static void warn_placement(const struct check *check)
     warn_if_own(check, "numa", "placement is none");
     warn_if_own(check, "emulator", "placement is none");
     warn_if_own(check, "iothreads", "placement is none");
+    warn_if_own(check, "vhost", "placement is none");
     warn_if_own(check, "on-no-room", "placement is none");
 }
 

@@ -157,7 +157,8 @@ static const struct vp_key_row rows[] = {
      SERVED(.ops = &vp_ops_where, P(emulator))},
     {THREADS, "iothreads", list_legal, "with-emulator", "I/O threads",
      SERVED(.ops = &vp_ops_where, P(iothreads))},
-    {THREADS, "vhost", list_legal, "with-emulator", "vhost threads", LATER},
+    {THREADS, "vhost", list_legal, "with-emulator", "vhost threads",
+     SERVED(.ops = &vp_ops_where, P(vhost))},
 
     {TUNING, "shares", "keep N", "keep", "CPU shares or weight", LATER},
     {TUNING, "period", "keep N", "keep", "microseconds, a vCPU's", LATER},

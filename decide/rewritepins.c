@@ -68,20 +68,18 @@ bool vp_rewrite_remove_all(xmlNode *root, const char *part, vp_rewrite_test *is,
 
 /* ---- comparing ---- */
 
-static bool is_libvirts(const struct vp_pin *pin)
+/* Pins as libvirt knows them. */
+static int libvirts(const struct vp_pins *pins, struct vp_pins *told, struct vp_error *err)
 {
-    return pin->role == VP_ROLE_VCPU || pin->role == VP_ROLE_EMULATOR ||
-           pin->role == VP_ROLE_IOTHREAD;
-}
+    for (size_t i = 0; i < pins->count; i++) {
+        const struct vp_pin *pin = &pins->item[i];
+        struct vp_cpuset cpus;
 
-/* Those roles come first in the order: how many are they? */
-static size_t libvirts(const struct vp_pin **sorted, size_t count)
-{
-    size_t some = 0;
-
-    while (some < count && is_libvirts(sorted[some]))
-        some++;
-    return some;
+        if (vp_pins_libvirts(pins, pin, &cpus) &&
+            vp_pins_add(told, pin->role, pin->index, &cpus) < 0)
+            return vp_xml_no_memory(err);
+    }
+    return 0;
 }
 
 static bool same_pins(const struct vp_pin **wanted, size_t count, const struct vp_pin **stated,
@@ -233,19 +231,18 @@ static int check_pins(const struct vp_pin **pins, size_t count, struct vp_error 
     return 0;
 }
 
-int vp_rewrite_pins(xmlNode *root, const struct vp_pins *pins, const char *policy, bool *changed,
-                    struct vp_error *err)
+static int write_told(xmlNode *root, const struct vp_pins *pins, const char *policy, bool *changed,
+                      struct vp_error *err)
 {
     VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
     VP_AUTO(free) const struct vp_pin **wanted = vp_pins_sorted(pins);
     VP_AUTO(free) const struct vp_pin **stated = NULL;
-    size_t count;
+    size_t count = pins->count;
     bool same, marked;
 
     *changed = false;
     if (!wanted)
         return vp_xml_no_memory(err);
-    count = libvirts(wanted, pins->count);
     if (check_pins(wanted, count, err) < 0 || vp_domain_read(root, &domain, err) < 0)
         return -1;
     stated = vp_pins_sorted(&domain->pins);
@@ -262,6 +259,19 @@ int vp_rewrite_pins(xmlNode *root, const struct vp_pins *pins, const char *polic
         (!marked && write_mark(root, policy, err) < 0))
         return -1;
     return remove_other_place(root, changed, err);
+}
+
+int vp_rewrite_pins(xmlNode *root, const struct vp_pins *pins, const char *policy, bool *changed,
+                    struct vp_error *err)
+{
+    struct vp_pins told = {0};
+    int result = libvirts(pins, &told, err);
+
+    *changed = false;
+    if (result == 0)
+        result = write_told(root, &told, policy, changed, err);
+    vp_pins_clear(&told);
+    return result;
 }
 
 int vp_rewrite_strip(xmlNode *root, bool *changed, struct vp_error *err)

@@ -42,7 +42,7 @@ static int thread_cpu(const struct vp_threads *threads, enum vp_role role, unsig
 static int *present_cpus(const struct vp_status *status, const struct vp_threads *threads)
 {
     const struct vp_domain *domain = status->domain;
-    int *keep = malloc((domain->vcpus + 1 + domain->iothread_count) * sizeof(*keep));
+    int *keep = malloc(vp_domain_threads(domain) * sizeof(*keep));
     size_t at = 0;
 
     if (!keep)
@@ -55,6 +55,8 @@ static int *present_cpus(const struct vp_status *status, const struct vp_threads
     for (size_t i = 0; i < domain->iothread_count; i++)
         keep[at++] = threads ? thread_cpu(threads, VP_ROLE_IOTHREAD, domain->iothread[i])
                              : pinned_cpu(status, VP_ROLE_IOTHREAD, domain->iothread[i]);
+    for (unsigned i = 0; i < domain->vhosts; i++) /* libvirt has no pins of these */
+        keep[at++] = threads ? thread_cpu(threads, VP_ROLE_VHOST, i) : -1;
     return keep;
 }
 

@@ -77,17 +77,18 @@ static int keep_cpu(const struct vp_plan *plan, enum vp_role role, unsigned inde
 
 int *vp_keep_of_plan(const struct vp_plan *plan, const struct vp_domain *domain)
 {
-    int *keep = malloc((domain->vcpus + 1 + domain->iothread_count) * sizeof(*keep));
+    int *keep = malloc(vp_domain_threads(domain) * sizeof(*keep));
     size_t at = 0;
 
     if (!keep)
         return NULL;
     for (unsigned i = 0; i < domain->vcpus; i++)
         keep[at++] = keep_cpu(plan, VP_ROLE_VCPU, i);
-    keep[at++] =
-        vp_cpuset_empty(&plan->emulator_cpus) ? -1 : keep_cpu(plan, VP_ROLE_EMULATOR, 0);
+    keep[at++] = vp_cpuset_empty(&plan->emulator_cpus) ? -1 : keep_cpu(plan, VP_ROLE_EMULATOR, 0);
     for (size_t i = 0; i < domain->iothread_count; i++)
         keep[at++] = keep_cpu(plan, VP_ROLE_IOTHREAD, domain->iothread[i]);
+    for (unsigned i = 0; i < domain->vhosts; i++)
+        keep[at++] = keep_cpu(plan, VP_ROLE_VHOST, i);
     return keep;
 }
 

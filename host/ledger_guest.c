@@ -236,7 +236,8 @@ static int book_plan(struct vp_ledger *ledger, const char *uuid, const struct vp
 {
     if (book_cpus(ledger, uuid, "vcpu", &plan->vcpu_cpus, err) < 0 ||
         book_cpus(ledger, uuid, "emulator", &plan->emulator_cpus, err) < 0 ||
-        book_cpus(ledger, uuid, "iothread", &plan->iothread_cpus, err) < 0)
+        book_cpus(ledger, uuid, "iothread", &plan->iothread_cpus, err) < 0 ||
+        book_cpus(ledger, uuid, "vhost", &plan->vhost_cpus, err) < 0)
         return -1;
     return book_cpus(ledger, uuid, "idle", &plan->idle_cpus, err);
 }

@@ -15,7 +15,7 @@
 /* A group that is written, once for all its threads. */
 struct slot {
     char name[24]; /* below the guest's directory: "vcpu3" */
-    const struct vp_cpuset *wanted;
+    struct vp_cpuset wanted;
     bool written, read; /* read: cpus is what the file said last */
     struct vp_cpuset cpus;
 };
@@ -79,15 +79,16 @@ static bool place_of(const struct vp_seen *seen, char *name, size_t size)
     return true;
 }
 
-static int add_slot(struct run *run, const struct vp_seen *seen, const struct vp_cpuset *wanted)
+static int add_slot(struct run *run, const struct vp_seen *seen, const struct vp_pin *pin)
 {
-    struct slot slot = {.wanted = wanted};
+    struct slot slot = {0};
 
     if (!seen->has_cpuset || !place_of(seen, slot.name, sizeof(slot.name)))
         return -1;
     for (size_t i = 0; i < run->slot_count; i++)
         if (strcmp(run->slot[i].name, slot.name) == 0)
             return (int)i;
+    vp_drift_group(run->pins, pin, slot.name, &slot.wanted);
     run->slot[run->slot_count] = slot;
     return (int)run->slot_count++;
 }
@@ -102,7 +103,7 @@ static bool slot_is_right(const struct run *run, const struct slot *slot,
     if (!slot->read)
         return false;
     if (!vp_cpuset_empty(&slot->cpus))
-        return vp_cpuset_within(&slot->cpus, slot->wanted) && vp_cpuset_within(here, &slot->cpus);
+        return vp_cpuset_within(&slot->cpus, &slot->wanted) && vp_cpuset_within(here, &slot->cpus);
     return vp_cpus_at_effective(run->eye.cgroups, run->root_fd, slot->name, &effective) == 0 &&
            vp_cpuset_equal(&effective, here);
 }
@@ -116,15 +117,15 @@ static int write_fd(struct run *run, int fd, const struct slot *slot, const stru
      * but refuses numbers that this machine can never have. */
     if (run->eye.cgroups->version == VP_CGROUP_V1)
         return vp_cpus_fd_write(fd, here);
-    result = vp_cpus_fd_write(fd, slot->wanted);
-    if ((result == -ERANGE || result == -EINVAL) && !vp_cpuset_equal(here, slot->wanted))
+    result = vp_cpus_fd_write(fd, &slot->wanted);
+    if ((result == -ERANGE || result == -EINVAL) && !vp_cpuset_equal(here, &slot->wanted))
         result = vp_cpus_fd_write(fd, here);
     return result;
 }
 
 static void write_slot(struct run *run, struct slot *slot)
 {
-    struct vp_cpuset here = *slot->wanted;
+    struct vp_cpuset here = slot->wanted;
     char path[1024];
     int fd, result = 0;
 
@@ -253,7 +254,7 @@ static bool widen_root(struct run *run)
         vp_cpus_at_effective(run->eye.cgroups, run->root_fd, "..", &above) < 0)
         return false;
     for (size_t i = 0; i < run->slot_count; i++)
-        vp_cpuset_or(&all, run->slot[i].wanted);
+        vp_cpuset_or(&all, &run->slot[i].wanted);
     vp_cpuset_and(&all, &above);
     vp_cpuset_and(&all, run->online);
     if (vp_cpuset_empty(&cpus) || vp_cpuset_within(&all, &cpus))
@@ -343,7 +344,7 @@ static void find_threads(struct run *run, const struct vp_threads *threads)
         }
         pin = pin_of(run, seen);
         if (pin)
-            run->slot_of[run->count++] = add_slot(run, seen, &pin->cpus);
+            run->slot_of[run->count++] = add_slot(run, seen, pin);
     }
 }
 

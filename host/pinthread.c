@@ -112,6 +112,12 @@ int vp_pin_locate(const struct vp_pin_eye *eye, const struct vp_thread *thread,
         return -ESRCH;
     length = snprintf(seen->group, sizeof(seen->group), "%s%s", eye->cgroups->mount,
                       strcmp(path, "/") == 0 ? "" : path);
+    /* Before 6.4 a vhost thread is the kernel's and may be in nobody's group. */
+    if (thread->role == VP_ROLE_VHOST && strncmp(seen->group, eye->root, root) != 0) {
+        seen->has_cpuset = false;
+        seen->group[0] = '\0';
+        return 0;
+    }
     seen->astray = length < 0 || (size_t)length >= sizeof(seen->group) ||
                    strncmp(seen->group, eye->root, root) != 0 || seen->group[root] != '/' ||
                    !is_place(thread, seen->group + root + 1);

@@ -11,6 +11,7 @@
 
 #include "decide/error.h"
 #include "host/cgroupfile.h"
+#include "host/threads_priv.h"
 
 /* A guest's threads by /proc/PID/task. QEMU names them (libvirt always passes
  * debug-threads=on): "CPU 0/KVM", "IO iothread1", "vhost-4711" (vhost's kernel
@@ -22,7 +23,7 @@ void vp_threads_clear(struct vp_threads *threads)
     *threads = (struct vp_threads){0};
 }
 
-static int add(struct vp_threads *threads, enum vp_role role, unsigned index, pid_t tid)
+int vp_threads_add(struct vp_threads *threads, enum vp_role role, unsigned index, pid_t tid)
 {
     if ((threads->count & (threads->count - 1)) == 0) { /* room is a power of two */
         size_t room = threads->count ? threads->count * 2 : 1;
@@ -77,18 +78,18 @@ static int add_task(struct vp_threads *threads, const struct vp_status *status, 
     unsigned id;
 
     if (tid == threads->pid)
-        return add(threads, VP_ROLE_EMULATOR, 0, tid);
+        return vp_threads_add(threads, VP_ROLE_EMULATOR, 0, tid);
     for (size_t i = 0; status && i < status->vcpu_count; i++)
         if (status->vcpu[i].tid == tid)
-            return add(threads, VP_ROLE_VCPU, status->vcpu[i].id, tid);
+            return vp_threads_add(threads, VP_ROLE_VCPU, status->vcpu[i].id, tid);
     if (is_unknown_vcpu(comm))
         return 0;
     id = iothread_id(comm);
     if (id > 0)
-        return add(threads, VP_ROLE_IOTHREAD, id, tid);
+        return vp_threads_add(threads, VP_ROLE_IOTHREAD, id, tid);
     if (strncmp(comm, "vhost-", 6) == 0)
-        return add(threads, VP_ROLE_VHOST, 0, tid);
-    return add(threads, VP_ROLE_WORKER, 0, tid);
+        return vp_threads_add(threads, VP_ROLE_VHOST, 0, tid);
+    return vp_threads_add(threads, VP_ROLE_WORKER, 0, tid);
 }
 
 /* False if the thread has ended. */
@@ -117,7 +118,7 @@ static int list_tasks(DIR *dir, const struct vp_status *status, struct vp_thread
     return 0;
 }
 
-static bool listed(const struct vp_threads *threads, pid_t tid)
+bool vp_threads_has(const struct vp_threads *threads, pid_t tid)
 {
     for (size_t i = 0; i < threads->count; i++)
         if (threads->item[i].tid == tid)
@@ -140,7 +141,8 @@ static int add_helper(const struct vp_cgroups *cgroups, int task_dir, pid_t tid,
     snprintf(path, sizeof(path), "%s/%d/comm", cgroups->proc, (int)tid);
     if (vp_file_read_line(AT_FDCWD, path, comm, sizeof(comm)) <= 0)
         return 0;
-    return add(threads, strncmp(comm, "vhost-", 6) == 0 ? VP_ROLE_VHOST : VP_ROLE_HELPER, 0, tid);
+    return vp_threads_add(threads, strncmp(comm, "vhost-", 6) == 0 ? VP_ROLE_VHOST : VP_ROLE_HELPER,
+                          0, tid);
 }
 
 static int list_helpers(const struct vp_cgroups *cgroups, const char *guest_root, int task_dir,
@@ -161,7 +163,8 @@ static int list_helpers(const struct vp_cgroups *cgroups, const char *guest_root
     while (*at) {
         pid_t tid = read_pid(&at);
 
-        if (tid > 0 && !listed(threads, tid) && add_helper(cgroups, task_dir, tid, threads) < 0)
+        if (tid > 0 && !vp_threads_has(threads, tid) &&
+            add_helper(cgroups, task_dir, tid, threads) < 0)
             return vp_fail(err, VP_HOST, "out of memory");
         at += strcspn(at, "\n");
         at += *at == '\n';
@@ -197,6 +200,16 @@ static int by_order(const void *left, const void *right)
     return (a->tid > b->tid) - (a->tid < b->tid);
 }
 
+/* Each of a guest's vhost threads has a number, by the order of their ids. */
+static void number_vhosts(struct vp_threads *threads)
+{
+    unsigned next = 0;
+
+    for (size_t i = 0; i < threads->count; i++)
+        if (threads->item[i].role == VP_ROLE_VHOST)
+            threads->item[i].index = next++;
+}
+
 int vp_threads_list(const struct vp_cgroups *cgroups, pid_t pid, const struct vp_status *status,
                     const char *guest_root, struct vp_threads *threads, struct vp_error *err)
 {
@@ -217,6 +230,8 @@ int vp_threads_list(const struct vp_cgroups *cgroups, pid_t pid, const struct vp
     else if (guest_root[0] && cgroups->version != VP_CGROUP_NONE)
         result = list_helpers(cgroups, guest_root, dirfd(dir), threads, err);
     closedir(dir);
+    if (result == 0 && status && status->domain)
+        result = vp_threads_add_vhosts(cgroups->proc, status->domain->vhosts, threads, err);
     if (result == 0 && threads->count == 0)
         result = vp_fail(err, VP_GONE, "process %d has ended", (int)pid);
     if (result < 0) {
@@ -224,5 +239,6 @@ int vp_threads_list(const struct vp_cgroups *cgroups, pid_t pid, const struct vp
         return -1;
     }
     qsort(threads->item, threads->count, sizeof(*threads->item), by_order);
+    number_vhosts(threads);
     return 0;
 }

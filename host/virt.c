@@ -100,23 +100,19 @@ virDomainPtr vp_virt_domain(virConnectPtr connection, const char *name, struct v
 
 /* ---- telling pins ---- */
 
-static int pin_one(virDomainPtr domain, const struct vp_pin *pin, unsigned flags)
+static int pin_one(virDomainPtr domain, const struct vp_pin *pin, const struct vp_cpuset *cpus,
+                   unsigned flags)
 {
     unsigned char map[VP_CPU_MAX / 8] = {0};
-    int length = vp_cpuset_last(&pin->cpus) / 8 + 1;
+    int length = vp_cpuset_last(cpus) / 8 + 1;
 
-    for (int cpu = vp_cpuset_next(&pin->cpus, -1); cpu >= 0; cpu = vp_cpuset_next(&pin->cpus, cpu))
+    for (int cpu = vp_cpuset_next(cpus, -1); cpu >= 0; cpu = vp_cpuset_next(cpus, cpu))
         map[cpu / 8] |= (unsigned char)(1u << (cpu % 8));
     if (pin->role == VP_ROLE_VCPU)
         return virDomainPinVcpuFlags(domain, pin->index, map, length, flags);
     if (pin->role == VP_ROLE_EMULATOR)
         return virDomainPinEmulator(domain, map, length, flags);
     return virDomainPinIOThread(domain, pin->index, map, length, flags);
-}
-
-static bool is_libvirts(enum vp_role role)
-{
-    return role == VP_ROLE_VCPU || role == VP_ROLE_EMULATOR || role == VP_ROLE_IOTHREAD;
 }
 
 int vp_virt_set_pins(virDomainPtr domain, const struct vp_pins *pins, const struct vp_pins *known,
@@ -127,14 +123,15 @@ int vp_virt_set_pins(virDomainPtr domain, const struct vp_pins *pins, const stru
 
     for (size_t i = 0; i < pins->count; i++) {
         const struct vp_pin *pin = &pins->item[i], *has;
+        struct vp_cpuset cpus;
 
-        if (!is_libvirts(pin->role) || vp_cpuset_empty(&pin->cpus))
+        if (!vp_pins_libvirts(pins, pin, &cpus) || vp_cpuset_empty(&cpus))
             continue;
         has = known ? vp_pins_find(known, pin->role, pin->index) : NULL;
-        if (has && vp_cpuset_equal(&has->cpus, &pin->cpus))
+        if (has && vp_cpuset_equal(&has->cpus, &cpus))
             continue;
         ++*told;
-        if (pin_one(domain, pin, flags) == 0)
+        if (pin_one(domain, pin, &cpus, flags) == 0)
             continue;
         vp_virt_fail(first, "libvirt's pin of %s %u", vp_role_word(pin->role), pin->index);
         first = NULL;

@@ -61,7 +61,8 @@ static inline void setup(void)
                                 .placement = VP_PLACE_DEDICATED,
                                 .on_no_room = VP_VERDICT_REFUSE,
                                 .emulator = {.where = VP_WHERE_SHARED},
-                                .iothreads = {.where = VP_WHERE_WITH_EMULATOR}};
+                                .iothreads = {.where = VP_WHERE_WITH_EMULATOR},
+                                .vhost = {.where = VP_WHERE_WITH_EMULATOR}};
     domain = (struct vp_domain){.name = (char *)"g", .vcpus = 4, .vcpus_current = 4};
     strcpy(domain.uuid, "00000000-0000-0000-0000-000000000001");
     err = (struct vp_error){0};

@@ -134,7 +134,7 @@ static void make_pins(const char *text, struct vp_pins *pins)
         ck_assert_int_eq(vp_pins_add(pins, role, (unsigned)atoi(word + 1), &cpus), 0);
     }
     /* What libvirt has no pins for is not written. */
-    ck_assert_int_eq(vp_pins_add(pins, VP_ROLE_VHOST, 0, &(struct vp_cpuset){.w = {1}}), 0);
+    ck_assert_int_eq(vp_pins_add(pins, VP_ROLE_HELPER, 0, &(struct vp_cpuset){.w = {1}}), 0);
     free(copy);
 }
 

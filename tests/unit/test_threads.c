@@ -39,7 +39,7 @@ static const struct vp_thread v1_threads[] = {
     {VP_ROLE_EMULATOR, 0, 4711}, {VP_ROLE_VCPU, 0, 4720},   {VP_ROLE_VCPU, 1, 4721},
     {VP_ROLE_IOTHREAD, 1, 4730}, {VP_ROLE_WORKER, 0, 4731}, {VP_ROLE_VHOST, 0, 4732},
     {VP_ROLE_WORKER, 0, 4734},   {VP_ROLE_HELPER, 0, 4740}, {VP_ROLE_HELPER, 0, 4741},
-    {VP_ROLE_VHOST, 0, 4750},
+    {VP_ROLE_VHOST, 1, 4750},
 };
 
 START_TEST(lists_v1)

@@ -175,9 +175,51 @@ START_TEST(with_vcpus)
 }
 END_TEST
 
+/* ---- vhost threads ---- */
+
+START_TEST(vhost_with_the_emulator)
+{
+    struct vp_plan *plan;
+
+    domain.vhosts = 2;
+    policy.vhost.where = VP_WHERE_WITH_EMULATOR;
+    plan = plan_with(NULL, 0, NULL, VP_PLAN_OK);
+    ck_assert_ptr_null(vp_plan_find(plan, VP_ROLE_VHOST, 0));
+    ck_assert_ptr_eq(vp_plan_want(plan, VP_ROLE_VHOST, 1), vp_plan_find(plan, VP_ROLE_EMULATOR, 0));
+    vp_plan_free(plan);
+}
+END_TEST
+
+START_TEST(vhost_elsewhere)
+{
+    struct vp_plan *plan;
+
+    domain.vhosts = 2;
+    policy.emulator = (struct vp_place_where){.where = VP_WHERE_LIST, .cpus = cpus("0")};
+    policy.vhost = (struct vp_place_where){.where = VP_WHERE_LIST, .cpus = cpus("6-7,40")};
+    plan = plan_with(NULL, 0, NULL, VP_PLAN_OK);
+    assert_cpus(&vp_plan_want(plan, VP_ROLE_VHOST, 1)->cpus, "6-7");
+    assert_cpus(&vp_plan_want(plan, VP_ROLE_VHOST, 2)->cpus, "0"); /* plugged later */
+    assert_cpus(&plan->fixed_cpus, "0,6-7");
+    ck_assert(!vp_cpuset_meets(&plan->vcpu_cpus, &plan->fixed_cpus));
+    vp_plan_free(plan);
+    policy.vhost.where = VP_WHERE_SHARED;
+    plan = plan_with(NULL, 0, NULL, VP_PLAN_OK);
+    ck_assert_int_eq(vp_plan_find(plan, VP_ROLE_VHOST, 0)->kind, VP_WANT_POOL);
+    vp_plan_free(plan);
+    policy.vhost.where = VP_WHERE_WITH_VCPUS;
+    plan = plan_with(NULL, 0, NULL, VP_PLAN_OK);
+    ck_assert(vp_cpuset_equal(&vp_plan_find(plan, VP_ROLE_VHOST, 0)->cpus, &plan->vcpu_cpus));
+    vp_plan_free(plan);
+    policy.vhost = (struct vp_place_where){.where = VP_WHERE_LIST, .cpus = cpus("40")};
+    plan_with(NULL, 0, NULL, VP_PLAN_REFUSED);
+    ck_assert_ptr_nonnull(strstr(err.text, "change vhost in the policy"));
+}
+END_TEST
+
 int main(void)
 {
-    Suite *suite = suite_create("plan of mixed guests");
+    Suite *suite = suite_create("plans of mixed guests and other threads");
     TCase *core = tcase_create("core");
     SRunner *runner;
     int failed;
@@ -191,6 +233,8 @@ int main(void)
     tcase_add_test(core, vcpus_that_the_guest_has_not);
     tcase_add_test(core, kept_and_printed);
     tcase_add_test(core, with_vcpus);
+    tcase_add_test(core, vhost_with_the_emulator);
+    tcase_add_test(core, vhost_elsewhere);
     suite_add_tcase(suite, core);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
