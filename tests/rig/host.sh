@@ -135,6 +135,8 @@ if [ -d "$RIG_CAPS" ]; then
     cp -a "$RIG_CAPS" /var/cache/libvirt/qemu/capabilities
 fi
 libvirt_conf
+# on a terminal virsh would start it, to ask a polkit that is not here
+rm -f /usr/bin/pkttyagent
 printf '127.0.0.1 localhost %s\n' "$name" >/etc/hosts
 if [ -n "$RIG_TREE" ]; then
     cp -a "$RIG_TREE/." /
