@@ -467,6 +467,28 @@ assert_disjoint() {
     assert_eq "$1 without $2" "$1" "$(lab_minus "$1" "$2")"
 }
 
+# ---- the project's own commands ------------------------------------------------------------------
+
+# lab_bootstrap demo|check: in the clean checkout; what it says is shown as it goes. An emulated host
+# is a twentieth of a real one: time limits are raised, fuzzing is short.
+lab_bootstrap() {
+    local log=/var/lib/lab/result/bootstrap-$1.log
+    export RIG_PATIENCE=${RIG_PATIENCE:-6} RIG_TIMEOUT=${RIG_TIMEOUT:-1800}
+    export UNIT_TIMEOUT=${UNIT_TIMEOUT:-1800} CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-20}
+    export FUZZ_SECONDS=${FUZZ_SECONDS:-5}
+    cd /var/lib/lab/checkout || exit 1
+    check "nothing has to be installed" lab_nothing_missing
+    setsid -w packaging/bootstrap "$1" 2>&1 </dev/null | tee "$log" | sed -u 's/^/    /'
+    check "packaging/bootstrap $1 ends with success" assert_eq status 0 "${PIPESTATUS[0]}"
+    check "and nothing failed" grep -E '[1-9][0-9]* (checks ok, 0 FAILED|passed, 0 failed)' \
+        <(tail -n 2 "$log")
+    exit "$LAB_FAILED"
+}
+
+lab_nothing_missing() {
+    ! packaging/bootstrap list | grep missing
+}
+
 # ---- the end -------------------------------------------------------------------------------------
 
 # Call this scenario again after a reboot, with the argument $1.
@@ -507,4 +529,4 @@ lab_end() {
     [ "$LAB_FAILED" = 0 ] || exit 1
     exit "$status"
 }
-[ "${LAB_NO_CLEAN:-0}" = 1 ] || trap lab_end EXIT
+[ "${LAB_NO_CLEAN:-0}" = 1 ] || [ -e /var/lib/lab/checkout ] || trap lab_end EXIT

@@ -1,0 +1,6 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The README's first command, from a clean checkout on a host of systemd and cgroup v2.
+# lab: build
+. "$(dirname "$0")/guest/lib.sh"
+lab_bootstrap demo
