@@ -72,8 +72,12 @@ static void assign_cells(struct vp_place *place, unsigned *renumber)
     for (size_t i = 0; i < request->cell_count; i++) {
         if (renumber[i] == 0)
             continue;
-        place->cell[place->cell_count] =
-            (struct vp_place_cell){request->cell[i].id, renumber[i], 0, -1};
+        place->cell[place->cell_count] = (struct vp_place_cell){
+            .id = request->cell[i].id,
+            .vcpus = renumber[i],
+            .memory_kib = vp_place_pages(request, request->cell[i].memory_kib),
+            .node = -1,
+            .l3 = -1};
         renumber[i] = (unsigned)place->cell_count++;
     }
     for (unsigned v = 0; v < request->vcpus; v++)
@@ -92,49 +96,68 @@ static bool read_cells(struct vp_place *place)
     if (arena->failed)
         return false;
     memset(place->vcpu_cell, 0, request->vcpus * sizeof(*place->vcpu_cell));
-    if (request->cell_count > 0) {
+    if (request->cell_count > 0)
         assign_cells(place, renumber);
-    } else {
-        place->cell[0] = (struct vp_place_cell){0, request->vcpus, 0, -1};
+    else
         place->cell_count = 1;
-    }
+    if (place->cell_count == 1)
+        place->cell[0] =
+            (struct vp_place_cell){.vcpus = request->vcpus,
+                                   .memory_kib = vp_place_share(request, request->vcpus),
+                                   .node = -1,
+                                   .l3 = -1};
     return true;
 }
 
 /* What all nodes together bear; most refusals need nothing more. */
 static bool enough(const struct vp_place *place)
 {
-    unsigned x, y, have_x = 0, have_y = 0;
+    unsigned x, y, threads = 0, most = 0;
 
     vp_place_units(place, place->request->vcpus, place->extras, &x, &y);
     for (size_t i = 0; i < place->node_count; i++) {
-        have_x += place->node[place->node_order[i]].x;
-        have_y += place->node[place->node_order[i]].y;
+        threads += place->node[place->node_order[i]].threads;
+        most += place->node[place->node_order[i]].most;
     }
-    return x <= have_x && y <= have_y;
+    return place->mixed ? x <= threads && y <= most : x <= most;
 }
 
-/* Where nodes matter, cells are apart; `fewest` then gives up "apart", then
- * "whole". One cell on one node is always the fewest. */
+/* Cells on nodes of their own; `fewest` then gives up "apart", then "whole". */
+static int decide_cells(struct vp_place *place)
+{
+    bool strict = place->request->numa == VP_NUMA_SINGLE;
+    int result = vp_place_apart(place);
+
+    if (result == 0 && !strict) {
+        place->cost += VP_COST_GIVEN_UP;
+        result = vp_place_whole(place);
+    }
+    if (result != 0 || strict || place->one_l3)
+        return result;
+    place->cost += VP_COST_GIVEN_UP;
+    return place->request->numa == VP_NUMA_SPREAD ? vp_place_even(place) : vp_place_fewest(place);
+}
+
+/* Where nodes matter, cells are apart. One cell on one node is always the fewest. */
 static int decide_nodes(struct vp_place *place)
 {
     enum vp_numa numa = place->request->numa;
-    bool cells = place->cell_count > 1 && numa != VP_NUMA_ANY;
-    unsigned given_up = 0;
     int result;
 
     if (!enough(place))
         return 0;
-    result = cells ? vp_place_apart(place) : vp_place_single(place);
-    if (result == 0 && cells && numa == VP_NUMA_FEWEST) {
-        given_up++;
-        result = vp_place_whole(place);
-    }
-    if (result == 0 && numa != VP_NUMA_SINGLE) {
-        given_up++;
-        result = vp_place_spread(place);
-    }
-    place->cost += VP_COST_GIVEN_UP * given_up;
+    if (place->request->pci_locality == VP_CARE_REQUIRE && place->pci_here < place->pci_count)
+        return 0;
+    vp_place_limit_memory(place);
+    if (place->cell_count > 1 && numa != VP_NUMA_ANY)
+        return decide_cells(place);
+    if (place->cell_count > 1 && place->one_l3)
+        return vp_place_whole(place);
+    if (numa == VP_NUMA_SPREAD)
+        return vp_place_even(place);
+    result = vp_place_single(place);
+    if (result == 0 && numa != VP_NUMA_SINGLE)
+        result = vp_place_fewest(place);
     return result;
 }
 
@@ -149,8 +172,8 @@ static bool pool_at_stake(const struct vp_place_host *host)
 static bool hopeless(const struct vp_place_host *host, const struct vp_place_request *request)
 {
     return request->vcpus == 0 || request->iothreads_isolate > VP_CPU_MAX ||
-           request->vcpus + request->iothreads_isolate + request->emulator_isolate >
-               host->topology->count ||
+           request->vhost_isolate > VP_CPU_MAX ||
+           request->vcpus + vp_place_extras(request) > host->topology->count ||
            (request->thread_policy == VP_THREADS_REQUIRE && !host->topology->smt);
 }
 
@@ -161,7 +184,9 @@ static int attempt(const struct vp_place_host *host, const struct vp_place_reque
     struct vp_place place = {.host = host,
                              .request = request,
                              .topology = host->topology,
-                             .extras = request->iothreads_isolate + request->emulator_isolate,
+                             .extras = vp_place_extras(request),
+                             .per = request->thread_policy == VP_THREADS_REQUIRE ? 0 : 1,
+                             .one_l3 = request->cache == VP_CARE_REQUIRE,
                              .whole_cores = request->thread_policy != VP_THREADS_PREFER,
                              .held_back = held_back};
     int result;
@@ -174,7 +199,7 @@ static int attempt(const struct vp_place_host *host, const struct vp_place_reque
         result = -1;
     else
         result = decide_nodes(&place);
-    if (result > 0 && !vp_place_pick(&place, answer))
+    if (result > 0 && (!vp_place_pick(&place, answer) || !vp_place_bear_memory(&place, answer)))
         result = -1;
     *cost = place.cost;
     vp_arena_free(&place.arena);
@@ -271,9 +296,11 @@ static int leave_pool(const struct vp_place_host *host, const struct vp_place_re
 }
 
 /* As vp_place without the explanation; *pool_only: it fits but for the pool. */
-static int place(const struct vp_place_host *host, const struct vp_place_request *request,
+static int place(const struct vp_place_host *whole, const struct vp_place_request *request,
                  struct vp_place_answer *answer, bool *pool_only)
 {
+    struct vp_place_host narrow;
+    const struct vp_place_host *host = vp_place_narrow(whole, request, &narrow);
     vp_cost cost = 0;
     int result = attempt(host, request, -1, answer, &cost);
 
@@ -286,17 +313,27 @@ static int place(const struct vp_place_host *host, const struct vp_place_request
 }
 
 /* Where nodes set no limit, a count tells. */
-static int fits_by_count(const struct vp_place_host *host, const struct vp_place_request *request)
+static int fits_by_count(const struct vp_place_host *whole, const struct vp_place_request *request)
 {
-    struct vp_place place = {.host = host,
+    struct vp_place_host narrow;
+    struct vp_place place = {.host = vp_place_narrow(whole, request, &narrow),
                              .request = request,
-                             .topology = host->topology,
+                             .topology = whole->topology,
+                             .per = request->thread_policy == VP_THREADS_REQUIRE ? 0 : 1,
                              .whole_cores = request->thread_policy != VP_THREADS_PREFER,
                              .held_back = -1};
     int result = vp_place_scan(&place) ? enough(&place) : -1;
 
     vp_arena_free(&place.arena);
     return result;
+}
+
+static bool counts_only(const struct vp_place_host *host, const struct vp_place_request *request)
+{
+    return (request->numa == VP_NUMA_FEWEST || request->numa == VP_NUMA_ANY) &&
+           vp_place_extras(request) == 0 && request->cache != VP_CARE_REQUIRE &&
+           (request->pci_locality != VP_CARE_REQUIRE || vp_cpuset_empty(&request->pci_nodes)) &&
+           !host->memory_kib && !pool_at_stake(host);
 }
 
 int vp_place_fits(const struct vp_place_host *host, const struct vp_place_request *request)
@@ -307,8 +344,7 @@ int vp_place_fits(const struct vp_place_host *host, const struct vp_place_reques
 
     if (hopeless(host, request))
         return 0;
-    if (request->numa != VP_NUMA_SINGLE && request->iothreads_isolate == 0 &&
-        !request->emulator_isolate && !pool_at_stake(host))
+    if (counts_only(host, request))
         return fits_by_count(host, request);
     result = place(host, request, &answer, &pool_only);
     vp_place_clear(&answer);

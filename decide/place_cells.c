@@ -1,37 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "decide/place_assign.h"
-#include "decide/place_priv.h"
-
 /* Guest cells on nodes of their own: an assignment of cells to nodes. */
+#include "decide/place_assign.h"
 
 /* QEMU's limit (MAX_NODES, include/sysemu/numa.h, 4.2 to 10.0). */
 #define CELLS_MAX 128
-/* The search for what leaves most room on one node is repeated at most so
- * often; a guest of fewer cells never needs as many. */
-#define LEFT_TRIES 32
 
 struct apart {
     struct vp_place *place;
     size_t cells, nodes;
     const struct vp_table **table; /* by node_order, NULL: no core of use */
     vp_cost *cost;                 /* cells * nodes */
-    vp_cost *tied;                 /* the same with the tie of one node */
-    size_t *match, *trial;
-    vp_cost sum;
+    unsigned *weight;              /* cells * nodes, for ties */
+    struct vp_assign assign;
+    size_t *scratch;
 };
 
-static bool prepare(struct apart *apart)
+static bool node_tables(struct apart *apart)
 {
     struct vp_place *place = apart->place;
     unsigned largest = 0, x, y;
 
-    apart->table = vp_arena_get(&place->arena, apart->nodes, sizeof(*apart->table));
-    apart->cost = vp_arena_get(&place->arena, apart->cells * apart->nodes, sizeof(vp_cost));
-    apart->tied = vp_arena_get(&place->arena, apart->cells * apart->nodes, sizeof(vp_cost));
-    apart->match = vp_arena_get(&place->arena, apart->cells, sizeof(*apart->match));
-    apart->trial = vp_arena_get(&place->arena, apart->cells, sizeof(*apart->trial));
-    if (place->arena.failed)
-        return false;
     for (size_t i = 0; i < apart->cells; i++)
         if (place->cell[i].vcpus > largest)
             largest = place->cell[i].vcpus;
@@ -40,7 +28,7 @@ static bool prepare(struct apart *apart)
         int node = place->node_order[i];
 
         apart->table[i] = NULL;
-        if (place->node[node].domain < 0)
+        if (place->node[node].domain < 0 || place->one_l3)
             continue;
         apart->table[i] = vp_place_node_table(place, node, x, y, true);
         if (!apart->table[i])
@@ -49,134 +37,163 @@ static bool prepare(struct apart *apart)
     return true;
 }
 
-static vp_cost price(const struct apart *apart, size_t cell, size_t node, unsigned extras)
+static bool prepare(struct apart *apart)
 {
+    struct vp_arena *arena = &apart->place->arena;
+    size_t edges = apart->cells * apart->nodes;
+
+    apart->table = vp_arena_get(arena, apart->nodes, sizeof(*apart->table));
+    apart->cost = vp_arena_get(arena, edges, sizeof(*apart->cost));
+    apart->weight = vp_arena_get(arena, edges, sizeof(*apart->weight));
+    apart->scratch = vp_arena_get(arena, 4 * apart->nodes + 4, sizeof(*apart->scratch));
+    return !arena->failed &&
+           vp_assign_begin(arena, apart->cost, apart->cells, apart->nodes, &apart->assign) &&
+           node_tables(apart);
+}
+
+/* What the cell costs on that node with so many extra threads. NEVER also when
+ * memory gives out, which the arena remembers. */
+static vp_cost price(struct apart *apart, size_t cell, size_t at, unsigned extras)
+{
+    struct vp_place *place = apart->place;
+    int node = place->node_order[at];
+    vp_cost cost = VP_COST_NEVER;
     unsigned x, y;
 
-    if (!apart->table[node])
+    if (!vp_place_memory_fits(place, node, place->cell[cell].memory_kib))
         return VP_COST_NEVER;
-    vp_place_units(apart->place, apart->place->cell[cell].vcpus, extras, &x, &y);
-    return vp_table_get(apart->table[node], x, y);
+    if (place->one_l3) {
+        if (!vp_place_node_cost(place, node, place->cell[cell].vcpus, extras, &cost))
+            return VP_COST_NEVER;
+    } else if (apart->table[at]) {
+        vp_place_units(place, place->cell[cell].vcpus, extras, &x, &y);
+        cost = vp_table_get(apart->table[at], x, y);
+    }
+    if (cost >= VP_COST_NEVER)
+        return VP_COST_NEVER;
+    if (place->pci_count > 0 && !place->node[node].pci)
+        cost += VP_COST(VP_COST_PCI);
+    return place->request->fill == VP_FILL_SPREAD ? cost + vp_place_fill(place, node) : cost;
+}
+
+static bool alike(const struct vp_place_cell *a, const struct vp_place_cell *b)
+{
+    return a->vcpus == b->vcpus && a->memory_kib == b->memory_kib && a->extras == b->extras;
 }
 
 static void fill_costs(struct apart *apart)
 {
-    for (size_t cell = 0; cell < apart->cells; cell++)
+    const struct vp_place_cell *cell = apart->place->cell;
+
+    for (size_t i = 0; i < apart->cells; i++) {
+        size_t like = 0;
+
+        while (!alike(&cell[like], &cell[i]))
+            like++;
         for (size_t node = 0; node < apart->nodes; node++)
-            apart->cost[cell * apart->nodes + node] =
-                price(apart, cell, node, apart->place->cell[cell].extras);
+            apart->cost[i * apart->nodes + node] = like < i
+                                                       ? apart->cost[like * apart->nodes + node]
+                                                       : price(apart, i, node, cell[i].extras);
+    }
 }
 
-static int assign(struct apart *apart, const vp_cost *cost, size_t *match, vp_cost *sum)
+/* The cheapest, if it meets pci-locality = require. */
+static int solve(struct apart *apart, vp_cost *sum)
 {
-    return vp_assign(&apart->place->arena, cost, apart->cells, apart->nodes, match, sum);
+    const struct vp_place *place = apart->place;
+    unsigned met = 0;
+    int result = vp_assign_solve(&apart->place->arena, &apart->assign, sum);
+
+    if (result <= 0 || place->request->pci_locality != VP_CARE_REQUIRE)
+        return result;
+    for (size_t i = 0; i < apart->cells; i++)
+        met += place->node[place->node_order[apart->assign.match[i]]].pci;
+    return met == place->pci_count;
 }
 
-static unsigned booked_on(const struct apart *apart, const size_t *match, size_t node)
+/* ---- which cell's node bears the extra threads ---- */
+
+/* Kuhn's matching of cells to nodes, or the reverse, by what is not NEVER. */
+static bool match_one(const struct apart *apart, size_t from, bool cells, size_t *owner, bool *seen)
 {
-    for (size_t cell = 0; cell < apart->cells; cell++)
-        if (match[cell] == node)
-            return vp_cost_get(apart->cost[cell * apart->nodes + node], VP_COST_BOOKED);
-    return 0;
-}
+    size_t count = cells ? apart->nodes : apart->cells;
 
-static unsigned left_on(const struct apart *apart, const size_t *match, size_t node)
-{
-    return apart->place->node[apart->place->node_order[node]].free - booked_on(apart, match, node);
-}
+    for (size_t to = 0; to < count; to++) {
+        size_t edge = cells ? from * apart->nodes + to : to * apart->nodes + from;
 
-static unsigned largest_left(const struct apart *apart, const size_t *match, size_t *where)
-{
-    unsigned most = 0;
-
-    for (size_t node = 0; node < apart->nodes; node++) {
-        unsigned left = left_on(apart, match, node);
-
-        if (left > most || node == 0) {
-            most = left;
-            *where = node;
+        if (seen[to] || apart->cost[edge] >= VP_COST_NEVER)
+            continue;
+        seen[to] = true;
+        if (owner[to] == SIZE_MAX || match_one(apart, owner[to], cells, owner, seen)) {
+            owner[to] = from;
+            return true;
         }
     }
-    return most;
+    return false;
 }
 
-/* Of the cheapest matchings, that which takes least from `node`. */
-static int spare_node(struct apart *apart, size_t node, unsigned *most)
+static bool match_all(const struct apart *apart, bool cells, size_t *owner, bool *seen)
 {
-    size_t cells = apart->cells * apart->nodes, where;
-    vp_cost sum;
-    int result;
+    size_t from_count = cells ? apart->cells : apart->nodes;
+    size_t to_count = cells ? apart->nodes : apart->cells;
 
-    for (size_t i = 0; i < cells; i++) {
-        unsigned booked = vp_cost_get(apart->cost[i], VP_COST_BOOKED);
-
-        apart->tied[i] = apart->cost[i];
-        if (i % apart->nodes == node && apart->cost[i] < VP_COST_NEVER)
-            apart->tied[i] += VP_COST(VP_COST_LEFT) * booked;
-    }
-    result = assign(apart, apart->tied, apart->trial, &sum);
-    if (result <= 0)
-        return result;
-    unsigned left = largest_left(apart, apart->trial, &where);
-    if (left > *most) {
-        size_t *better = apart->trial;
-
-        *most = left;
-        apart->trial = apart->match;
-        apart->match = better;
-    }
-    return 1;
-}
-
-/* A node with more free than what is left now may be spared: those are among
- * the ones matched, else it would be what is left. */
-static int leave_most(struct apart *apart)
-{
-    size_t where = 0, tries = 0;
-    unsigned most = largest_left(apart, apart->match, &where);
-
-    for (size_t node = 0; node < apart->nodes && tries < LEFT_TRIES; node++) {
-        if (apart->place->node[apart->place->node_order[node]].free <= most)
+    for (size_t i = 0; i < to_count; i++)
+        owner[i] = SIZE_MAX;
+    for (size_t from = 0; from < from_count; from++) {
+        if (!cells && !apart->place->node[apart->place->node_order[from]].pci)
             continue;
-        tries++;
-        if (spare_node(apart, node, &most) < 0)
-            return -1;
+        for (size_t i = 0; i < to_count; i++)
+            seen[i] = false;
+        if (!match_one(apart, from, cells, owner, seen))
+            return false;
     }
-    apart->sum += VP_COST(VP_COST_LEFT) * (VP_CPU_MAX - most);
-    return 1;
+    return true;
 }
 
-/* Cells of one size are alike: what one of them cannot bear, no other can. */
+/* Every cell has a node, and (which together is no harder) every PCI node a cell. */
+static bool feasible(const struct apart *apart)
+{
+    bool *seen = (bool *)(apart->scratch + 2 * apart->nodes);
+
+    return match_all(apart, true, apart->scratch, seen) &&
+           (apart->place->request->pci_locality != VP_CARE_REQUIRE ||
+            match_all(apart, false, apart->scratch, seen));
+}
+
 static bool tried(const struct vp_place *place, size_t cell)
 {
-    size_t first = 0;
-
-    while (place->cell[first].vcpus != place->cell[cell].vcpus)
-        first++;
-    return first < cell;
+    for (size_t i = 0; i < cell; i++)
+        if (alike(&place->cell[i], &place->cell[cell]))
+            return true;
+    return false;
 }
 
 /* The first cell on whose node all extra threads can be, as the cells go. */
-static int with_one_cell(struct apart *apart)
+static int with_one_cell(struct apart *apart, vp_cost *sum)
 {
     struct vp_place *place = apart->place;
-    int result = 0;
 
-    for (size_t cell = 0; cell < apart->cells && result == 0; cell++) {
+    fill_costs(apart);
+    if (!feasible(apart))
+        return place->arena.failed ? -1 : 0;
+    for (size_t cell = 0; cell < apart->cells; cell++) {
+        vp_cost *row = apart->cost + cell * apart->nodes;
+
         if (tried(place, cell))
             continue;
-        place->cell[cell].extras = place->extras;
-        fill_costs(apart);
-        result = assign(apart, apart->cost, apart->match, &apart->sum);
-        if (result == 0)
-            place->cell[cell].extras = 0;
-        if (place->extras == 0)
-            break;
+        for (size_t node = 0; node < apart->nodes; node++)
+            row[node] = price(apart, cell, node, place->extras);
+        if (feasible(apart)) {
+            place->cell[cell].extras = place->extras;
+            return place->arena.failed ? -1 : solve(apart, sum);
+        }
+        for (size_t node = 0; node < apart->nodes; node++)
+            row[node] = price(apart, cell, node, 0);
     }
-    return result;
+    return place->arena.failed ? -1 : 0;
 }
 
-static unsigned most_extras(const struct apart *apart, size_t cell, size_t node)
+static unsigned most_extras(struct apart *apart, size_t cell, size_t node)
 {
     unsigned low = 0, high = apart->place->extras + 1;
 
@@ -193,22 +210,27 @@ static unsigned most_extras(const struct apart *apart, size_t cell, size_t node)
 
 /* Where no single node has room for the extra threads: the matching that has
  * most room for them, if that is enough. */
-static int share_extras(struct apart *apart)
+static int share_extras(struct apart *apart, vp_cost *sum)
 {
     struct vp_place *place = apart->place;
     unsigned extras = place->extras;
     int result;
 
     for (size_t cell = 0; cell < apart->cells; cell++)
-        for (size_t node = 0; node < apart->nodes; node++)
-            apart->cost[cell * apart->nodes + node] = price(apart, cell, node, 0) >= VP_COST_NEVER
-                                                          ? VP_COST_NEVER
-                                                          : extras - most_extras(apart, cell, node);
-    result = assign(apart, apart->cost, apart->match, &apart->sum);
+        for (size_t node = 0; node < apart->nodes; node++) {
+            vp_cost *cost = &apart->cost[cell * apart->nodes + node];
+            bool far = place->pci_count > 0 && !place->node[place->node_order[node]].pci;
+
+            *cost =
+                price(apart, cell, node, 0) >= VP_COST_NEVER
+                    ? VP_COST_NEVER
+                    : extras - most_extras(apart, cell, node) + (far ? VP_COST(VP_COST_PCI) : 0);
+        }
+    result = solve(apart, sum);
     if (result <= 0)
-        return result;
+        return place->arena.failed ? -1 : result;
     for (size_t cell = 0; cell < apart->cells; cell++) {
-        unsigned room = most_extras(apart, cell, apart->match[cell]);
+        unsigned room = most_extras(apart, cell, apart->assign.match[cell]);
 
         place->cell[cell].extras = room < extras ? room : extras;
         extras -= place->cell[cell].extras;
@@ -216,16 +238,92 @@ static int share_extras(struct apart *apart)
     if (extras > 0)
         return 0;
     fill_costs(apart);
-    apart->sum = 0;
+    *sum = 0;
     for (size_t cell = 0; cell < apart->cells; cell++)
-        apart->sum += apart->cost[cell * apart->nodes + apart->match[cell]];
-    return 1;
+        *sum += apart->cost[cell * apart->nodes + apart->assign.match[cell]];
+    return place->arena.failed ? -1 : 2;
 }
 
-static void settle(struct vp_place *place)
+/* ---- ties ---- */
+
+static unsigned free_on(const struct apart *apart, size_t node)
 {
-    for (size_t i = 0; i < place->cell_count; i++)
-        vp_place_load(place, place->cell[i].node, place->cell[i].vcpus, place->cell[i].extras);
+    return apart->place->node[apart->place->node_order[node]].free;
+}
+
+static unsigned left_on(const struct apart *apart, size_t node)
+{
+    size_t cell = apart->assign.owner[node];
+
+    return free_on(apart, node) -
+           (cell == SIZE_MAX ? 0 : apart->weight[cell * apart->nodes + node]);
+}
+
+static void weigh_booked(struct apart *apart)
+{
+    const struct vp_place *place = apart->place;
+
+    for (size_t i = 0; i < apart->cells * apart->nodes; i++) {
+        const struct vp_place_cell *cell = &place->cell[i / apart->nodes];
+
+        apart->weight[i] = vp_place_booked(place, apart->cost[i], cell->vcpus, cell->extras);
+    }
+}
+
+static unsigned most_left(const struct apart *apart, size_t *where)
+{
+    unsigned most = 0;
+
+    for (size_t node = 0; node < apart->nodes; node++) {
+        if (left_on(apart, node) <= most && node > 0)
+            continue;
+        most = left_on(apart, node);
+        *where = node;
+    }
+    return most;
+}
+
+/* Of the cheapest, the one that leaves most on one node, then uses the fullest
+ * nodes. fixed: the matching stands. */
+static void break_ties(struct apart *apart, bool fixed, vp_cost *sum)
+{
+    struct vp_assign *assign = &apart->assign;
+    size_t held = 0;
+    unsigned most;
+
+    if (apart->place->request->fill == VP_FILL_SPREAD)
+        return;
+    weigh_booked(apart);
+    most = most_left(apart, &held);
+    for (size_t node = 0; node < apart->nodes && !fixed; node++) {
+        if (free_on(apart, node) <= most)
+            continue;
+        vp_assign_spare(assign, apart->weight, node, apart->scratch);
+        if (left_on(apart, node) > most) {
+            most = left_on(apart, node);
+            held = node;
+        }
+    }
+    if (!fixed) {
+        vp_assign_spare(assign, apart->weight, held, apart->scratch);
+        for (size_t node = 0; node < apart->nodes; node++)
+            apart->weight[node] = free_on(apart, node);
+        vp_assign_lighten(assign, apart->weight, held, apart->scratch);
+    }
+    *sum += vp_place_left(apart->place, most);
+    for (size_t cell = 0; cell < apart->cells; cell++)
+        *sum += vp_place_fill(apart->place, apart->place->node_order[assign->match[cell]]);
+}
+
+static void settle(struct apart *apart)
+{
+    struct vp_place *place = apart->place;
+
+    for (size_t i = 0; i < place->cell_count; i++) {
+        int node = place->node_order[apart->assign.match[i]];
+
+        vp_place_load(place, i, node, place->cell[i].vcpus, place->cell[i].extras);
+    }
     for (unsigned v = 0; v < place->request->vcpus; v++)
         place->vcpu_node[v] = place->cell[place->vcpu_cell[v]].node;
 }
@@ -233,121 +331,28 @@ static void settle(struct vp_place *place)
 int vp_place_apart(struct vp_place *place)
 {
     struct apart apart = {.place = place, .cells = place->cell_count, .nodes = place->node_count};
+    vp_cost sum = 0;
     int result;
 
     if (apart.cells > apart.nodes || apart.cells > CELLS_MAX)
         return 0;
     if (!prepare(&apart))
         return -1;
-    result = with_one_cell(&apart);
-    if (result == 0 && place->extras > 0 && apart.cells > 1)
-        result = share_extras(&apart);
-    if (result > 0)
-        result = leave_most(&apart);
-    for (size_t i = 0; i < apart.cells; i++) {
-        if (result > 0)
-            place->cell[i].node = place->node_order[apart.match[i]];
-        else
+    if (place->extras > 0) {
+        result = with_one_cell(&apart, &sum);
+        if (result == 0)
+            result = share_extras(&apart, &sum);
+    } else {
+        fill_costs(&apart);
+        result = place->arena.failed ? -1 : solve(&apart, &sum);
+    }
+    if (result <= 0) {
+        for (size_t i = 0; i < apart.cells; i++)
             place->cell[i].extras = 0;
-    }
-    if (result <= 0)
         return result;
-    settle(place);
-    place->cost = apart.sum;
-    return 1;
-}
-
-/* ---- cells whole, several on a node where it must be ---- */
-
-static bool bears(struct vp_place *place, int node, unsigned vcpus, unsigned extras, bool *bad)
-{
-    const struct vp_place_node *at = &place->node[node];
-    const struct vp_table *table;
-    unsigned x, y;
-
-    vp_place_units(place, at->vcpus + vcpus, at->extras + extras, &x, &y);
-    if (at->domain < 0 || x > at->x || y > at->y)
-        return false;
-    if (y == 0)
-        return true;
-    table = vp_place_node_table(place, node, x, y, true);
-    *bad = *bad || !table;
-    return table && vp_table_get(table, x, y) < VP_COST_NEVER;
-}
-
-/* An unused node before a used one, and of these the fullest that bears it. */
-static int best_node(struct vp_place *place, unsigned vcpus, bool *bad)
-{
-    int best = -1;
-
-    for (size_t i = 0; i < place->node_count; i++) {
-        int node = place->node_order[i];
-        const struct vp_place_node *at = &place->node[node];
-        const struct vp_place_node *than = best >= 0 ? &place->node[best] : NULL;
-
-        if (!bears(place, node, vcpus, 0, bad))
-            continue;
-        if (!than || (at->vcpus == 0 && than->vcpus > 0) ||
-            ((at->vcpus == 0) == (than->vcpus == 0) && at->x - at->load_x < than->x - than->load_x))
-            best = node;
     }
-    return best;
-}
-
-static bool place_extras(struct vp_place *place, bool *bad)
-{
-    unsigned left = place->extras;
-
-    for (size_t i = 0; i < place->node_count; i++) {
-        int node = place->node_order[i];
-
-        while (left > 0 && place->node[node].vcpus > 0 && bears(place, node, 0, 1, bad)) {
-            vp_place_load(place, node, 0, 1);
-            left--;
-        }
-    }
-    return left == 0;
-}
-
-static void unload(struct vp_place *place)
-{
-    for (size_t i = 0; i < place->node_count; i++) {
-        struct vp_place_node *node = &place->node[place->node_order[i]];
-
-        node->load_x = node->load_y = node->vcpus = node->extras = 0;
-    }
-}
-
-static int largest_unplaced(const struct vp_place *place)
-{
-    int best = -1;
-
-    for (size_t i = 0; i < place->cell_count; i++)
-        if (place->cell[i].node < 0 && (best < 0 || place->cell[i].vcpus > place->cell[best].vcpus))
-            best = (int)i;
-    return best;
-}
-
-int vp_place_whole(struct vp_place *place)
-{
-    bool bad = false;
-    int cell;
-
-    for (size_t i = 0; i < place->cell_count; i++)
-        place->cell[i].node = -1;
-    while ((cell = largest_unplaced(place)) >= 0) {
-        int node = best_node(place, place->cell[cell].vcpus, &bad);
-
-        if (node < 0)
-            break;
-        place->cell[cell].node = node;
-        vp_place_load(place, node, place->cell[cell].vcpus, 0);
-    }
-    if (cell >= 0 || !place_extras(place, &bad)) {
-        unload(place);
-        return bad ? -1 : 0;
-    }
-    for (unsigned v = 0; v < place->request->vcpus; v++)
-        place->vcpu_node[v] = place->cell[place->vcpu_cell[v]].node;
+    break_ties(&apart, result == 2, &sum);
+    settle(&apart);
+    place->cost += sum;
     return 1;
 }

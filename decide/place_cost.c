@@ -11,23 +11,6 @@ static unsigned ceiling(unsigned a, unsigned b)
     return (a + b - 1) / b;
 }
 
-struct vp_table *vp_table_new(struct vp_arena *arena, unsigned x, unsigned y)
-{
-    struct vp_table *table = vp_arena_get(arena, 1, sizeof(*table));
-
-    if (!table)
-        return NULL;
-    *table = (struct vp_table){.x = x, .y = y};
-    table->cost = vp_arena_get(arena, (size_t)(x + 1) * (y + 1), sizeof(*table->cost));
-    return table->cost ? table : NULL;
-}
-
-vp_cost vp_table_get(const struct vp_table *table, unsigned x, unsigned y)
-{
-    return x <= table->x && y <= table->y ? table->cost[(size_t)x * (table->y + 1) + y]
-                                          : VP_COST_NEVER;
-}
-
 /* Single CPUs of a type. While preferred threads last nothing else is taken;
  * then every core of the type is in use already and cores are filled up. */
 static vp_cost cost_prefer(const struct vp_place_type *type, unsigned x)
@@ -62,10 +45,8 @@ static vp_cost cost_cores(const struct vp_place_type *type, unsigned cores)
 static void type_limits(const struct vp_place *place, const struct vp_place_type *type, unsigned *x,
                         unsigned *y)
 {
-    enum vp_thread_policy policy = place->request->thread_policy;
-
-    *x = policy == VP_THREADS_ISOLATE ? type->count : type->count * type->free;
-    *y = policy == VP_THREADS_REQUIRE ? type->count : 0;
+    *x = place->whole_cores && !place->mixed ? type->count : type->count * type->free;
+    *y = place->mixed ? type->count : 0;
 }
 
 static vp_cost type_cost(const struct vp_place *place, const struct vp_place_type *type, unsigned x,
@@ -73,9 +54,9 @@ static vp_cost type_cost(const struct vp_place *place, const struct vp_place_typ
 {
     unsigned cores;
 
-    if (place->request->thread_policy == VP_THREADS_PREFER)
+    if (!place->whole_cores)
         return x <= type->count * type->free ? cost_prefer(type, x) : VP_COST_NEVER;
-    cores = place->request->thread_policy == VP_THREADS_ISOLATE ? x : ceiling(x, type->total) + y;
+    cores = place->mixed ? ceiling(x, type->total) + y : x;
     return cores <= type->count ? cost_cores(type, cores) : VP_COST_NEVER;
 }
 
@@ -96,71 +77,6 @@ static bool type_table(struct vp_place *place, const struct vp_place_type *type,
             *out++ = type_cost(place, type, a, b);
     *table = *made;
     return true;
-}
-
-/* The cheapest split of (a, b) between what was combined so far and one part
- * more; of equals the one that leaves most to the former, whose CPUs have the
- * lower numbers. */
-static vp_cost cheapest(const struct vp_table *before, const struct vp_table *part, unsigned a,
-                        unsigned b, uint32_t *pick)
-{
-    vp_cost best = VP_COST_NEVER;
-    unsigned from_x = a > before->x ? a - before->x : 0;
-    unsigned from_y = b > before->y ? b - before->y : 0;
-
-    for (unsigned i = from_x; i <= least(a, part->x); i++) {
-        for (unsigned j = from_y; j <= least(b, part->y); j++) {
-            vp_cost cost = before->cost[(size_t)(a - i) * (before->y + 1) + (b - j)] +
-                           part->cost[(size_t)i * (part->y + 1) + j];
-
-            if (cost < best) {
-                best = cost;
-                *pick = VP_PICK(i, j);
-            }
-        }
-    }
-    return best;
-}
-
-bool vp_table_combine_two(struct vp_arena *arena, const struct vp_table *before,
-                          const struct vp_table *part, unsigned x, unsigned y, vp_cost *cost,
-                          struct vp_table *result)
-{
-    size_t at = 0;
-
-    *result = (struct vp_table){
-        .x = least(x, before->x + part->x), .y = least(y, before->y + part->y), .cost = cost};
-    result->pick =
-        vp_arena_get(arena, (size_t)(result->x + 1) * (result->y + 1), sizeof(*result->pick));
-    if (!result->pick)
-        return false;
-    for (unsigned a = 0; a <= result->x; a++) {
-        for (unsigned b = 0; b <= result->y; b++, at++) {
-            result->pick[at] = 0;
-            result->cost[at] = cheapest(before, part, a, b, &result->pick[at]);
-        }
-    }
-    return true;
-}
-
-struct vp_table *vp_table_combine(struct vp_arena *arena, const struct vp_table *parts,
-                                  size_t count, unsigned x, unsigned y)
-{
-    struct vp_table *steps = vp_arena_get(arena, count, sizeof(*steps));
-    size_t cells = (size_t)(x + 1) * (y + 1);
-    vp_cost *cost[2] = {NULL, NULL};
-
-    if (!steps)
-        return NULL;
-    steps[0] = parts[0];
-    for (size_t i = 1; i < count; i++) {
-        if (!cost[i % 2])
-            cost[i % 2] = vp_arena_get(arena, cells, sizeof(vp_cost));
-        if (!cost[i % 2] ||
-            !vp_table_combine_two(arena, &steps[i - 1], &parts[i], x, y, cost[i % 2], &steps[i]))
-            return NULL;
-    }
-    return steps;
 }
 
 /* The chain at `first` as an array in ascending order (chains are built by
@@ -189,7 +105,7 @@ struct series {
     struct vp_table *parts, *steps;
 };
 
-static bool domain_series(struct vp_place *place, int domain, unsigned x, unsigned y,
+static bool domain_series(struct vp_place *place, int domain, unsigned x, unsigned y, bool all,
                           struct series *series)
 {
     series->member = unchain(place, place->domain[domain].type, true, &series->count);
@@ -199,19 +115,22 @@ static bool domain_series(struct vp_place *place, int domain, unsigned x, unsign
     for (size_t i = 0; i < series->count; i++)
         if (!type_table(place, &place->type[series->member[i]], x, y, &series->parts[i]))
             return false;
-    series->steps = vp_table_combine(&place->arena, series->parts, series->count, x, y);
+    series->steps = vp_table_combine(&place->arena, series->parts, series->count, x, y, all);
     return series->steps != NULL;
 }
 
 /* The domain's table with its L3 charged to every load but none at all. */
-static bool domain_table(struct vp_place *place, int domain, unsigned x, unsigned y, bool per_l3,
-                         struct vp_table *table)
+bool vp_place_domain_table(struct vp_place *place, int domain, unsigned x, unsigned y, bool per_l3,
+                           struct vp_table *table)
 {
+    bool charged = per_l3 || place->l3_home[place->domain[domain].l3] != -2;
+    vp_cost charge =
+        charged && place->request->cache != VP_CARE_ANY ? VP_COST(VP_COST_L3S) : (vp_cost)0;
     struct series series;
     struct vp_table *last, *made;
     size_t cells;
 
-    if (!domain_series(place, domain, x, y, &series))
+    if (!domain_series(place, domain, x, y, true, &series))
         return false;
     last = &series.steps[series.count - 1];
     made = vp_table_new(&place->arena, last->x, last->y);
@@ -219,47 +138,129 @@ static bool domain_table(struct vp_place *place, int domain, unsigned x, unsigne
         return false;
     cells = (size_t)(last->x + 1) * (last->y + 1);
     made->cost[0] = 0;
-    if (!per_l3)
-        per_l3 = place->l3_home[place->domain[domain].l3] != -2;
     for (size_t i = 1; i < cells; i++)
-        made->cost[i] = last->cost[i] + (per_l3 ? VP_COST(VP_COST_L3S) : 0);
+        made->cost[i] = last->cost[i] + charge;
     *table = *made;
     return true;
 }
 
-static bool node_series(struct vp_place *place, int node, unsigned x, unsigned y, bool per_l3,
-                        struct series *series)
+int *vp_place_domains(struct vp_place *place, int node, size_t *count)
 {
-    series->member = unchain(place, place->node[node].domain, false, &series->count);
+    return unchain(place, place->node[node].domain, false, count);
+}
+
+static bool node_series(struct vp_place *place, int node, unsigned x, unsigned y, bool per_l3,
+                        bool all, struct series *series)
+{
+    series->member = vp_place_domains(place, node, &series->count);
     series->parts = vp_arena_get(&place->arena, series->count + 1, sizeof(*series->parts));
     if (!series->member || !series->parts)
         return false;
     for (size_t i = 0; i < series->count; i++)
-        if (!domain_table(place, series->member[i], x, y, per_l3, &series->parts[i]))
+        if (!vp_place_domain_table(place, series->member[i], x, y, per_l3, &series->parts[i]))
             return false;
-    series->steps = vp_table_combine(&place->arena, series->parts, series->count, x, y);
+    series->steps = vp_table_combine(&place->arena, series->parts, series->count, x, y, all);
     return series->steps != NULL;
+}
+
+void vp_place_units(const struct vp_place *place, unsigned vcpus, unsigned extras, unsigned *x,
+                    unsigned *y)
+{
+    *x = place->mixed ? vcpus : ceiling(vcpus, place->per) + extras;
+    *y = place->mixed ? extras : 0;
+}
+
+void vp_place_node_units(const struct vp_place *place, unsigned vcpus, unsigned extras, unsigned *x,
+                         unsigned *y)
+{
+    if (!place->apart) {
+        vp_place_units(place, vcpus, extras, x, y);
+        return;
+    }
+    *x = vcpus;
+    *y = extras;
+}
+
+/* From a domain-like table to the node's: extra threads go only where vCPUs
+ * are, and a node that is used costs one. */
+static const struct vp_table *apart_table(struct vp_place *place, const struct vp_table *last,
+                                          unsigned x, unsigned y)
+{
+    struct vp_table *made = vp_table_new(&place->arena, least(x, last->x * place->per), y);
+    size_t at = 0;
+
+    if (!made)
+        return NULL;
+    for (unsigned a = 0; a <= made->x; a++)
+        for (unsigned b = 0; b <= made->y; b++, at++)
+            made->cost[at] =
+                a == 0 ? (b == 0 ? 0 : VP_COST_NEVER)
+                       : vp_table_get(last, ceiling(a, place->per) + b, 0) + VP_COST(VP_COST_NODES);
+    return made;
 }
 
 const struct vp_table *vp_place_node_table(struct vp_place *place, int node, unsigned x, unsigned y,
                                            bool per_l3)
 {
-    struct series series;
+    bool split = place->apart && !place->mixed;
     struct vp_table *last, *made;
+    struct series series;
     size_t at = 0;
 
-    if (!node_series(place, node, x, y, per_l3, &series))
+    if (!node_series(place, node, split ? ceiling(x, place->per) + y : x, split ? 0 : y, per_l3,
+                     true, &series))
         return NULL;
     last = &series.steps[series.count - 1];
+    if (split)
+        return apart_table(place, last, x, y);
     made = vp_table_new(&place->arena, last->x, last->y);
     if (!made)
         return NULL;
     for (unsigned a = 0; a <= last->x; a++)
         for (unsigned b = 0; b <= last->y; b++, at++)
-            /* Extra threads go only where vCPUs are. */
             made->cost[at] =
                 a == 0 ? (b == 0 ? 0 : VP_COST_NEVER) : last->cost[at] + VP_COST(VP_COST_NODES);
     return made;
+}
+
+bool vp_place_node_cost(struct vp_place *place, int node, unsigned vcpus, unsigned extras,
+                        vp_cost *cost)
+{
+    const struct vp_place_node *at = &place->node[node];
+    struct series series;
+    unsigned x, y;
+
+    *cost = VP_COST_NEVER;
+    vp_place_units(place, vcpus, extras, &x, &y);
+    if (at->domain < 0 || (place->mixed ? vcpus > at->threads || extras > at->most : x > at->most))
+        return true;
+    if (place->one_l3)
+        return vp_place_l3_cost(place, node, vcpus, extras, cost);
+    if (!node_series(place, node, x, y, true, false, &series))
+        return false;
+    *cost = vp_table_get(&series.steps[series.count - 1], x, y);
+    if (*cost < VP_COST_NEVER)
+        *cost += VP_COST(VP_COST_NODES);
+    return true;
+}
+
+unsigned vp_place_booked(const struct vp_place *place, vp_cost cost, unsigned vcpus,
+                         unsigned extras)
+{
+    return place->whole_cores ? vp_cost_get(cost, VP_COST_BOOKED) : vcpus + extras;
+}
+
+vp_cost vp_place_fill(const struct vp_place *place, int node)
+{
+    unsigned free = place->node[node].free;
+
+    return VP_COST(VP_COST_FILL) *
+           (place->request->fill == VP_FILL_PACK ? free : place->most_free - free);
+}
+
+vp_cost vp_place_left(const struct vp_place *place, unsigned left)
+{
+    return place->request->fill == VP_FILL_PACK ? VP_COST(VP_COST_LEFT) * (VP_CPU_MAX - left) : 0;
 }
 
 static void hand_out(const struct series *series, size_t i, unsigned *x, unsigned *y,
@@ -279,11 +280,13 @@ static void hand_out(const struct series *series, size_t i, unsigned *x, unsigne
     *y -= *part_y;
 }
 
-static bool split_domain(struct vp_place *place, int domain, unsigned x, unsigned y)
+bool vp_place_split_domain(struct vp_place *place, int domain, unsigned x, unsigned y)
 {
     struct series series;
 
-    if (!domain_series(place, domain, x, y, &series))
+    if (x + y == 0)
+        return true;
+    if (!domain_series(place, domain, x, y, false, &series))
         return false;
     for (size_t i = series.count; i-- > 0;) {
         struct vp_place_type *type = &place->type[series.member[i]];
@@ -293,18 +296,31 @@ static bool split_domain(struct vp_place *place, int domain, unsigned x, unsigne
     return true;
 }
 
+static bool split_domains(struct vp_place *place, int node)
+{
+    for (int i = place->node[node].domain; i >= 0; i = place->domain[i].next)
+        if (!vp_place_split_domain(place, i, place->domain[i].x, place->domain[i].y))
+            return false;
+    return true;
+}
+
 bool vp_place_split(struct vp_place *place, int node)
 {
-    unsigned x = place->node[node].load_x, y = place->node[node].load_y;
     struct series series;
+    unsigned x, y;
 
-    if (!node_series(place, node, x, y, true, &series))
+    if (place->by_domain)
+        return split_domains(place, node);
+    if (place->node[node].l3_cell >= 0)
+        return vp_place_l3_split(place, node);
+    vp_place_units(place, place->node[node].vcpus, place->node[node].extras, &x, &y);
+    if (!node_series(place, node, x, y, true, false, &series))
         return false;
     for (size_t i = series.count; i-- > 0;) {
         unsigned part_x, part_y;
 
         hand_out(&series, i, &x, &y, &part_x, &part_y);
-        if (part_x + part_y > 0 && !split_domain(place, series.member[i], part_x, part_y))
+        if (!vp_place_split_domain(place, series.member[i], part_x, part_y))
             return false;
     }
     return true;

@@ -39,7 +39,7 @@ static struct vp_place_domain *domain_of(struct vp_place *place, int node, int l
         if (place->domain[i].l3 == l3)
             return &place->domain[i];
     domain = &place->domain[place->domain_count];
-    *domain = (struct vp_place_domain){node, l3, -1, place->node[node].domain};
+    *domain = (struct vp_place_domain){node, l3, -1, place->node[node].domain, 0, 0};
     place->node[node].domain = (int)place->domain_count++;
     if (place->l3_home[l3] == -1)
         place->l3_home[l3] = node;
@@ -83,11 +83,15 @@ static void add_core(struct vp_place *place, int index)
         return;
     core->type = (int16_t)type_of(place, domain_of(place, pu->node, pu->l3), core);
     place->type[core->type].count++;
-    node->x += place->request->thread_policy == VP_THREADS_ISOLATE ? 1 : core->free;
-    node->y++;
+    node->threads += core->free;
+    node->most += place->whole_cores ? 1 : core->free;
+    if (place->request->thread_policy != VP_THREADS_REQUIRE)
+        return;
+    place->mixed = place->mixed || (place->per != 0 && place->per != core->total);
+    place->per = core->total;
 }
 
-/* For vp_place_left. What the pool keeps is free all the same. */
+/* For vp_place_most_left. What the pool keeps is free all the same. */
 static void rank_nodes(struct vp_place *place)
 {
     if (place->held_back >= 0)
@@ -106,7 +110,21 @@ static void rank_nodes(struct vp_place *place)
     }
 }
 
-bool vp_place_scan(struct vp_place *place)
+static void find_pci(struct vp_place *place)
+{
+    const struct vp_place_request *request = place->request;
+    bool wanted = request->pci_locality != VP_CARE_ANY && !vp_cpuset_empty(&request->pci_nodes);
+
+    for (size_t i = 0; wanted && i < place->topology->node_count && place->pci_count < 255; i++) {
+        if (!has(&request->pci_nodes, place->topology->node[i].os))
+            continue;
+        place->node[i].pci = true;
+        place->pci_count++;
+        place->pci_here += place->node[i].domain >= 0;
+    }
+}
+
+static bool prepare(struct vp_place *place)
 {
     const struct vp_topology *topology = place->topology;
     struct vp_arena *arena = &place->arena;
@@ -121,10 +139,21 @@ bool vp_place_scan(struct vp_place *place)
     memset(place->core, 0, topology->core_count * sizeof(*place->core));
     memset(place->l3_home, -1, topology->l3_count * sizeof(*place->l3_home));
     for (size_t i = 0; i < topology->node_count; i++)
-        place->node[i] = (struct vp_place_node){.domain = -1};
+        place->node[i] =
+            (struct vp_place_node){.domain = -1, .low = 1, .high = UINT32_MAX, .l3_cell = -1};
+    return true;
+}
+
+bool vp_place_scan(struct vp_place *place)
+{
+    struct vp_arena *arena = &place->arena;
+
+    if (!prepare(place))
+        return false;
     count_threads(place);
     if (place->held_back >= 0) {
-        struct vp_place_core *core = &place->core[vp_topology_pu(topology, place->held_back)->core];
+        struct vp_place_core *core =
+            &place->core[vp_topology_pu(place->topology, place->held_back)->core];
 
         core->cut = core->free + 1 == core->total;
     }
@@ -134,6 +163,23 @@ bool vp_place_scan(struct vp_place *place)
         return false;
     for (size_t i = 0; i < place->core_count; i++)
         add_core(place, place->order[i]);
+    if (place->per == 0 || place->mixed)
+        place->per = 1;
     rank_nodes(place);
+    find_pci(place);
     return true;
+}
+
+const struct vp_place_host *vp_place_narrow(const struct vp_place_host *host,
+                                            const struct vp_place_request *request,
+                                            struct vp_place_host *narrow)
+{
+    struct vp_cpuset cpus;
+
+    if (request->core_type == VP_CORES_ANY || host->topology->kind_count < 2)
+        return host;
+    vp_place_core_type(host->topology, request->core_type, &cpus);
+    *narrow = *host;
+    vp_cpuset_and(&narrow->usable, &cpus);
+    return narrow;
 }

@@ -20,8 +20,8 @@ struct picker {
     size_t count;
     int *slot;
     size_t slot_count;
-    unsigned *vcpu; /* of the node at hand */
-    unsigned extra; /* extra threads placed so far */
+    unsigned *vcpu, *mine; /* by node; of the cell at hand */
+    unsigned extra;        /* extra threads placed so far */
 };
 
 /* How many CPUs of the next core of this type are used, given the order in
@@ -31,9 +31,9 @@ static unsigned next_take(const struct vp_place *place, struct vp_place_type *ty
     unsigned k = type->taken++, preferred = type->count * type->first, done;
 
     *extra = false;
-    if (place->request->thread_policy == VP_THREADS_ISOLATE)
-        return k < type->x;
-    if (place->request->thread_policy == VP_THREADS_REQUIRE) {
+    if (place->whole_cores && !place->mixed)
+        return k < type->x ? place->per : 0;
+    if (place->mixed) {
         unsigned cores = (type->x + type->total - 1) / type->total;
 
         *extra = k >= cores;
@@ -137,74 +137,160 @@ static unsigned guest_core(const struct vp_place *place, const unsigned *v, unsi
  * found no such core to what is left. A placed vCPU is marked in `vcpu`. */
 #define PLACED UINT32_MAX
 
-static void place_vcpus(struct picker *picker, struct pick *pick, size_t picks, unsigned count,
+struct picks {
+    struct pick *item;
+    size_t count;
+};
+
+/* In one pass every step is as long, so what has no room for one has none later. */
+static void place_vcpus(struct picker *picker, struct picks picks, unsigned *vcpu, unsigned count,
                         bool whole)
 {
     const struct vp_place *place = picker->place;
+    size_t at = 0;
     unsigned step;
 
     for (unsigned i = 0; i < count; i += step) {
-        unsigned *v = &picker->vcpu[i];
-        size_t at = 0;
-
         step = 1;
-        if (*v == PLACED)
+        if (vcpu[i] == PLACED)
             continue;
         if (whole)
-            step = guest_core(place, v, count - i);
+            step = guest_core(place, &vcpu[i], count - i);
         if (whole && step == 1 && place->request->guest_threads > 1)
             continue;
-        while (at < picks && (pick[at].extra || pick[at].slots - pick[at].used < step))
+        while (at < picks.count &&
+               (picks.item[at].extra || picks.item[at].slots - picks.item[at].used < step))
             at++;
-        if (at == picks)
-            continue;
+        if (at == picks.count)
+            return;
         for (unsigned k = 0; k < step; k++) {
-            picker->answer->vcpu[v[k]] = use_slot(picker, &pick[at]);
-            v[k] = PLACED;
+            picker->answer->vcpu[vcpu[i + k]] = use_slot(picker, &picks.item[at]);
+            vcpu[i + k] = PLACED;
         }
     }
 }
 
-static void place_extras(struct picker *picker, struct pick *pick, size_t picks, unsigned count)
+static void give_extra(struct picker *picker, int cpu)
+{
+    const struct vp_place_request *request = picker->place->request;
+    unsigned i = picker->extra++;
+
+    if (i < request->emulator_isolate) {
+        picker->answer->emulator = cpu;
+        return;
+    }
+    i -= request->emulator_isolate;
+    if (i < request->iothreads_isolate)
+        picker->answer->iothread[i] = cpu;
+    else
+        picker->answer->vhost[i - request->iothreads_isolate] = cpu;
+}
+
+static void place_extras(struct picker *picker, struct picks picks, unsigned count)
 {
     bool apart = picker->place->request->thread_policy == VP_THREADS_REQUIRE;
 
-    for (size_t at = 0; at < picks && count > 0; at++) {
-        while (count > 0 && pick[at].extra == apart && pick[at].used < pick[at].slots) {
-            int cpu = use_slot(picker, &pick[at]);
+    for (size_t at = 0; at < picks.count; at++) {
+        struct pick *pick = &picks.item[at];
 
-            if (picker->extra == 0 && picker->place->request->emulator_isolate)
-                picker->answer->emulator = cpu;
-            else
-                picker->answer->iothread[picker->extra - picker->place->request->emulator_isolate] =
-                    cpu;
-            picker->extra++;
-            count--;
-        }
+        for (; count > 0 && pick->extra == apart && pick->used < pick->slots; count--)
+            give_extra(picker, use_slot(picker, pick));
     }
 }
 
-static void place_node(struct picker *picker, int node)
+/* Where cores are alike under require, those that the vCPUs leave over are the
+ * extra threads', one each. */
+static void leave_extras(const struct vp_place *place, struct picks picks, unsigned vcpus)
+{
+    unsigned cores = (vcpus + place->per - 1) / place->per;
+
+    if (place->request->thread_policy != VP_THREADS_REQUIRE || place->mixed)
+        return;
+    for (size_t at = cores; at < picks.count; at++) {
+        picks.item[at].extra = true;
+        picks.item[at].slots = 1;
+    }
+}
+
+/* Of a node's picks those in one L3. */
+static struct picks in_l3(struct picks picks, int l3)
+{
+    struct picks found = {picks.item, 0};
+
+    while (picks.count > 0 && (found.item->domain != l3 || found.item->extra)) {
+        found.item++;
+        picks.count--;
+    }
+    while (found.count < picks.count && found.item[found.count].domain == l3)
+        found.count++;
+    return found;
+}
+
+/* vcpu: the node's vCPUs in ascending order; those of each cell are put in its L3. */
+static void place_cells(struct picker *picker, int node, struct picks picks, const unsigned *vcpu,
+                        unsigned count)
+{
+    const struct vp_place *place = picker->place;
+    unsigned *mine = picker->mine, used;
+
+    for (int d = place->node[node].domain; d >= 0; d = place->domain[d].next) {
+        struct picks here = in_l3(picks, place->domain[d].l3);
+
+        used = 0;
+        for (unsigned i = 0; i < count; i++)
+            if (place->cell[place->vcpu_cell[vcpu[i]]].l3 == place->domain[d].l3)
+                mine[used++] = vcpu[i];
+        leave_extras(place, here, used);
+        place_vcpus(picker, here, mine, used, true);
+        place_vcpus(picker, here, mine, used, false);
+    }
+}
+
+static void place_node(struct picker *picker, int index, unsigned *vcpu)
 {
     struct vp_place *place = picker->place;
-    struct pick *pick;
-    size_t first = 0, last;
-    unsigned count = 0;
+    const struct vp_place_node *node = &place->node[index];
+    struct picks picks = {picker->pick, 0};
 
-    if (place->node[node].load_x == 0)
+    if (node->vcpus == 0)
         return;
-    while (first < picker->count && picker->pick[first].node != node)
-        first++;
-    for (last = first; last < picker->count && picker->pick[last].node == node;)
-        last++;
+    while (picks.item->node != index)
+        picks.item++;
+    while (picks.item + picks.count < picker->pick + picker->count &&
+           picks.item[picks.count].node == index)
+        picks.count++;
+    if (place->by_domain || node->l3_cell >= 0) {
+        place_cells(picker, index, picks, vcpu, node->vcpus);
+    } else {
+        leave_extras(place, picks, node->vcpus);
+        place_vcpus(picker, picks, vcpu, node->vcpus, true);
+        place_vcpus(picker, picks, vcpu, node->vcpus, false);
+    }
+    place_extras(picker, picks, node->extras);
+    vp_cpuset_add(&picker->answer->nodes, place->topology->node[index].os);
+}
+
+/* vCPUs by node, each node's in ascending order. */
+static bool place_nodes(struct picker *picker)
+{
+    struct vp_place *place = picker->place;
+    unsigned *first = vp_arena_get(&place->arena, place->topology->node_count, sizeof(*first));
+    unsigned at = 0;
+
+    if (!first)
+        return false;
+    for (size_t i = 0; i < place->node_count; i++) {
+        first[place->node_order[i]] = at;
+        at += place->node[place->node_order[i]].vcpus;
+    }
     for (unsigned v = 0; v < place->request->vcpus; v++)
-        if (place->vcpu_node[v] == node)
-            picker->vcpu[count++] = v;
-    pick = &picker->pick[first];
-    place_vcpus(picker, pick, last - first, count, true);
-    place_vcpus(picker, pick, last - first, count, false);
-    place_extras(picker, pick, last - first, place->node[node].extras);
-    vp_cpuset_add(&picker->answer->nodes, place->topology->node[node].os);
+        picker->vcpu[first[place->vcpu_node[v]]++] = v;
+    at = 0;
+    for (size_t i = 0; i < place->node_count; i++) {
+        place_node(picker, place->node_order[i], picker->vcpu + at);
+        at += place->node[place->node_order[i]].vcpus;
+    }
+    return true;
 }
 
 /* Under require and isolate the whole core is booked. */
@@ -229,11 +315,15 @@ static bool prepare(struct picker *picker)
     picker->pick = vp_arena_get(arena, place->core_count, sizeof(*picker->pick));
     picker->slot = vp_arena_get(arena, place->topology->count, sizeof(*picker->slot));
     picker->vcpu = vp_arena_get(arena, request->vcpus, sizeof(*picker->vcpu));
+    picker->mine = vp_arena_get(arena, request->vcpus, sizeof(*picker->mine));
     picker->answer->vcpu = malloc(request->vcpus * sizeof(int));
     if (request->iothreads_isolate > 0)
         picker->answer->iothread = malloc(request->iothreads_isolate * sizeof(int));
+    if (request->vhost_isolate > 0)
+        picker->answer->vhost = malloc(request->vhost_isolate * sizeof(int));
     return !arena->failed && picker->answer->vcpu &&
-           (request->iothreads_isolate == 0 || picker->answer->iothread);
+           (request->iothreads_isolate == 0 || picker->answer->iothread) &&
+           (request->vhost_isolate == 0 || picker->answer->vhost);
 }
 
 bool vp_place_pick(struct vp_place *place, struct vp_place_answer *answer)
@@ -245,14 +335,14 @@ bool vp_place_pick(struct vp_place *place, struct vp_place_answer *answer)
     for (size_t i = 0; i < place->node_count; i++) {
         int node = place->node_order[i];
 
-        if (place->node[node].load_x + place->node[node].load_y > 0 && !vp_place_split(place, node))
+        if (place->node[node].vcpus > 0 && !vp_place_split(place, node))
             return false;
     }
     pick_cores(&picker);
     if (picker.count > 1)
         qsort(picker.pick, picker.count, sizeof(*picker.pick), compare_picks);
-    for (size_t i = 0; i < place->node_count; i++)
-        place_node(&picker, place->node_order[i]);
+    if (!place_nodes(&picker))
+        return false;
     book_idle(&picker);
     return true;
 }

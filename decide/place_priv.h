@@ -15,39 +15,44 @@
  * trying sets of cores. With m CPUs wanted and f usable ones, that is at most
  * m * f steps.
  *
- * A load is (x, y): under prefer x CPUs; under isolate x cores; y is 0, extra
- * threads (emulator, I/O) count as x. Under require x vCPUs and y extra cores. */
+ * A load is (x, y). Mostly x counts units and y is 0: a unit is a CPU under
+ * prefer, a core under isolate and require, extra threads (emulator, I/O,
+ * vhost) take one each, and under require a core bears `per` vCPUs. Where cores
+ * of different sizes are free under require ("mixed") x is vCPUs, y extra
+ * cores. Where a node limits vCPUs but not extra threads (its memory, an even
+ * share) nodes are combined by (vCPUs, extra threads) as well ("apart"). */
 
-/* What a placement costs, as digits of one number, most significant first:
- * nodes, CPUs outside `first`, L3s (counted for each guest cell), cores shared
- * with others, free whole cores broken, CPUs booked, cores, and VP_CPU_MAX
- * less the largest dedicated guest that one node could still take. Each is at
- * most 8192, so sums never carry. */
+/* What a placement costs, as digits of one number, by their lowest bit, the
+ * least significant first. Each is at most 8192 unless said otherwise, so sums
+ * never carry. */
 typedef unsigned __int128 vp_cost;
-#define VP_COST(field) ((vp_cost)1 << (14 * (field)))
 enum vp_cost_field {
-    VP_COST_LEFT,
-    VP_COST_CORES,
-    VP_COST_BOOKED,
-    VP_COST_BROKEN,
-    VP_COST_SHARED,
-    VP_COST_L3S,
-    VP_COST_OUTSIDE,
-    VP_COST_NODES,
+    VP_COST_FILL = 0,     /* fill = pack: CPUs free before on the nodes used; spread: CPUs by which
+                             they have fewer free than the emptiest, up to 27 bits, and no LEFT */
+    VP_COST_LEFT = 14,    /* VP_CPU_MAX less the largest guest that one node could still take */
+    VP_COST_CORES = 28,   /* cores used */
+    VP_COST_BROKEN = 42,  /* prefer: free whole cores broken */
+    VP_COST_BOOKED = 42,  /* else: CPUs booked */
+    VP_COST_SHARED = 56,  /* prefer: cores shared with others */
+    VP_COST_L3S = 70,     /* counted for each guest cell; 0 under cache = any */
+    VP_COST_OUTSIDE = 84, /* CPUs outside `first` */
+    VP_COST_PCI = 98,     /* nodes of the guest's PCI devices that it is not on, at most 255 */
+    VP_COST_NODES = 106,
 };
+#define VP_COST(field) ((vp_cost)1 << (field))
 /* Above all these: what cells had to give up, see decide_nodes in place.c. */
-#define VP_COST_GIVEN_UP ((vp_cost)1 << 112)
+#define VP_COST_GIVEN_UP ((vp_cost)1 << 120)
 #define VP_COST_NEVER ((vp_cost)1 << 126)
 static inline unsigned vp_cost_get(vp_cost cost, enum vp_cost_field field)
 {
-    return (unsigned)(cost >> (14 * field)) & 0x3fff;
+    return (unsigned)(cost >> field) & 0x3fff;
 }
 
-/* cost[a * (y + 1) + b]: the cheapest (a, b), a <= x, b <= y. In a combined
- * table pick says what of it the last part took: a * 65536 + b, the top bit: the
- * part is where the largest guest could still go (see place_spread.c). */
+/* cost[a * (y + 1) + b]: the cheapest (a, b), low <= a <= x, b <= y. In a
+ * combined table pick says what of it the last part took: a * 65536 + b, the
+ * top bit: the part is where the largest guest could still go (place_fewest.c). */
 struct vp_table {
-    unsigned x, y;
+    unsigned x, y, low;
     vp_cost *cost;
     uint32_t *pick; /* NULL in a table that was not combined */
 };
@@ -75,21 +80,27 @@ struct vp_place_type {
 struct vp_place_domain {
     int node, l3;
     int type, next; /* first type; next domain of the node; -1: none */
+    unsigned x, y;  /* the load, where it was decided by domain */
 };
 
 struct vp_place_node {
-    int domain;    /* first, -1: none */
-    unsigned free; /* usable CPUs */
-    unsigned x, y; /* the most it can take, each alone */
-    unsigned load_x, load_y;
-    unsigned vcpus, extras; /* of the load */
+    int domain;               /* first, -1: none */
+    unsigned free;            /* usable CPUs */
+    unsigned threads, most;   /* CPUs and cores (under prefer CPUs) of use */
+    unsigned vcpus_max;       /* vCPUs that its memory bears */
+    unsigned low, high;       /* vCPUs if any; high 0: none at all */
+    bool must, pci;           /* it must bear some; a PCI device of the guest is here */
+    unsigned vcpus, extras;   /* the load decided on */
+    int l3_cell;              /* the cell that has all its vCPUs in one L3 of it, -1: none */
+    struct vp_place_l3s *l3s; /* place_cache.c */
 };
 
 /* One guest cell that has vCPUs (the whole guest where it has no cells). */
 struct vp_place_cell {
     unsigned id;
     unsigned vcpus, extras;
-    int node; /* where it goes */
+    uint64_t memory_kib; /* whole pages */
+    int node, l3;        /* where it goes; the L3 of its vCPUs under cache = require, else -1 */
 };
 
 struct vp_arena {
@@ -104,8 +115,12 @@ struct vp_place {
     const struct vp_topology *topology;
     struct vp_arena arena;
     unsigned extras;
+    unsigned per;     /* vCPUs a unit bears */
     bool whole_cores; /* require, isolate */
-    int held_back;    /* a usable CPU that must stay in the pool, -1: none */
+    bool mixed, apart;
+    bool one_l3;    /* each cell in one L3 */
+    bool by_domain; /* loads were decided by domain */
+    int held_back;  /* a usable CPU that must stay in the pool, -1: none */
     struct vp_place_core *core;
     int *order;        /* cores with usable CPUs by their lowest */
     size_t core_count; /* of order */
@@ -118,6 +133,8 @@ struct vp_place {
     size_t node_count;             /* of node_order */
     int freest;                    /* the node with most usable CPUs */
     unsigned most_free, next_free; /* its, and the most of another node */
+    unsigned pci_count;            /* nodes of the guest's PCI devices, at most 255 */
+    unsigned pci_here;             /* those of them that have usable CPUs */
     int *l3_home;                  /* the one node of an L3, -2: it has cores in several */
     struct vp_place_cell *cell;    /* those with vCPUs, in the request's order */
     size_t cell_count;
@@ -134,41 +151,94 @@ void vp_arena_free(struct vp_arena *arena);
 /* ---- place_host.c: cores, types, domains and nodes of the host; false
  * without memory. */
 bool vp_place_scan(struct vp_place *place);
+/* The host as a guest of this core-type sees it: `host` itself or *narrow. */
+const struct vp_place_host *vp_place_narrow(const struct vp_place_host *host,
+                                            const struct vp_place_request *request,
+                                            struct vp_place_host *narrow);
 
-/* ---- place_cost.c */
-/* What a load costs within one node; the table goes up to (x, y) or what the
- * node can take. NULL without memory. per_l3: L3s are charged here (else an L3
- * with cores on several nodes is not, place_spread.c does it once). */
-const struct vp_table *vp_place_node_table(struct vp_place *place, int node, unsigned x, unsigned y,
-                                           bool per_l3);
+/* Emulator, I/O and vhost threads that get CPUs of their own. */
+static inline unsigned vp_place_extras(const struct vp_place_request *request)
+{
+    return request->emulator_isolate + request->iothreads_isolate + request->vhost_isolate;
+}
+
+/* ---- place_memory.c */
+/* KiB that a node bears for a number of vCPUs of a guest that is cut over nodes. */
+uint64_t vp_place_share(const struct vp_place_request *request, unsigned vcpus);
+uint64_t vp_place_pages(const struct vp_place_request *request, uint64_t kib);
+/* Fills node.vcpus_max: as far as memory goes, of a guest that may be cut. */
+void vp_place_limit_memory(struct vp_place *place);
+bool vp_place_memory_fits(const struct vp_place *place, int node, uint64_t kib);
+/* answer->memory_kib; false without memory. cut: by share, else by cell. */
+bool vp_place_bear_memory(const struct vp_place *place, struct vp_place_answer *answer);
+
+/* ---- place_table.c */
+struct vp_table *vp_table_new(struct vp_arena *arena, unsigned x, unsigned y);
 /* A cost of a table, VP_COST_NEVER beyond its ends. */
 vp_cost vp_table_get(const struct vp_table *table, unsigned x, unsigned y);
 /* parts combined, step by step: result[i] is of the first i + 1 parts. Of the
- * last one cost is good, of the others only pick. NULL without memory. */
+ * last one cost is good, of the others only pick; all: from (0, 0) on, else
+ * only at (x, y). NULL without memory. */
 struct vp_table *vp_table_combine(struct vp_arena *arena, const struct vp_table *parts,
-                                  size_t count, unsigned x, unsigned y);
-struct vp_table *vp_table_new(struct vp_arena *arena, unsigned x, unsigned y);
-/* One step, into `cost` of (x + 1) * (y + 1) entries, which `before` does not use. */
-bool vp_table_combine_two(struct vp_arena *arena, const struct vp_table *before,
-                          const struct vp_table *part, unsigned x, unsigned y, vp_cost *cost,
-                          struct vp_table *result);
+                                  size_t count, unsigned x, unsigned y, bool all);
+/* One step by hand: a table for `before` and `part` up to (x, y) and from `low`
+ * on, without any way yet, in `cost` of (x + 1) * (y + 1) entries... */
+bool vp_table_step(struct vp_arena *arena, const struct vp_table *before,
+                   const struct vp_table *part, unsigned x, unsigned y, unsigned low, vp_cost *cost,
+                   struct vp_table *result);
+/* ...and all ways to split, where they are cheaper than what is there. */
+void vp_table_push(const struct vp_table *before, const struct vp_table *part, uint32_t mark,
+                   struct vp_table *result);
+
+/* ---- place_cost.c */
+/* Threads of a load in units: (vcpus, extras) to (x, y) of types and domains. */
+void vp_place_units(const struct vp_place *place, unsigned vcpus, unsigned extras, unsigned *x,
+                    unsigned *y);
+/* The same for nodes. */
+void vp_place_node_units(const struct vp_place *place, unsigned vcpus, unsigned extras, unsigned *x,
+                         unsigned *y);
+/* What a load costs within one node; the table goes up to (x, y) or what the
+ * node can take. NULL without memory. per_l3: L3s are charged here (else an L3
+ * with cores on several nodes is not, place_fewest.c does it once). */
+const struct vp_table *vp_place_node_table(struct vp_place *place, int node, unsigned x, unsigned y,
+                                           bool per_l3);
+/* As the table, for one load; *cost is VP_COST_NEVER if it does not fit. */
+bool vp_place_node_cost(struct vp_place *place, int node, unsigned vcpus, unsigned extras,
+                        vp_cost *cost);
+/* A domain's table. */
+bool vp_place_domain_table(struct vp_place *place, int domain, unsigned x, unsigned y, bool per_l3,
+                           struct vp_table *table);
+/* Domains of a node in ascending order. */
+int *vp_place_domains(struct vp_place *place, int node, size_t *count);
 /* Splits a node's load to its types (type.x, type.y). False without memory. */
 bool vp_place_split(struct vp_place *place, int node);
+bool vp_place_split_domain(struct vp_place *place, int domain, unsigned x, unsigned y);
+/* CPUs booked on a node by a load that costs this. */
+unsigned vp_place_booked(const struct vp_place *place, vp_cost cost, unsigned vcpus,
+                         unsigned extras);
+/* VP_COST_FILL of a node that is used. */
+vp_cost vp_place_fill(const struct vp_place *place, int node);
+/* VP_COST_LEFT, nothing under fill = spread. */
+vp_cost vp_place_left(const struct vp_place *place, unsigned left);
 
-/* ---- place_single.c, place_cells.c, place_spread.c: decide which nodes bear
- * how much; node.load_*, vcpus, extras, vcpu_node and cost are set. 1: done, 0:
- * does not fit, -1: without memory. */
+/* ---- place_cache.c: loads whose vCPUs are all in one L3 of a node */
+bool vp_place_l3_cost(struct vp_place *place, int node, unsigned vcpus, unsigned extras,
+                      vp_cost *cost);
+bool vp_place_l3_split(struct vp_place *place, int node);
+
+/* ---- place_single.c, place_cells.c, place_whole.c, place_fewest.c, place_even.c: decide which
+ * nodes bear how much; node.vcpus, extras, vcpu_node and cost are set. 1:
+ * done, 0: does not fit, -1: without memory. */
 int vp_place_single(struct vp_place *place); /* all of the guest on one node */
 int vp_place_apart(struct vp_place *place);  /* each cell on a node of its own */
 int vp_place_whole(struct vp_place *place);  /* cells whole where a simple packing can */
-int vp_place_spread(struct vp_place *place); /* as few nodes as it takes */
-/* Threads of a node's load in units: (vcpus, extras) to (x, y). */
-void vp_place_units(const struct vp_place *place, unsigned vcpus, unsigned extras, unsigned *x,
-                    unsigned *y);
-/* Adds threads to what a node bears. */
-void vp_place_load(struct vp_place *place, int node, unsigned vcpus, unsigned extras);
+int vp_place_fewest(struct vp_place *place); /* as few nodes as it takes */
+int vp_place_even(struct vp_place *place);   /* as many as bear even shares */
+/* Adds a cell's threads to what a node bears. */
+void vp_place_load(struct vp_place *place, size_t cell, int node, unsigned vcpus, unsigned extras);
+void vp_place_unload(struct vp_place *place);
 /* The largest of the CPUs left on a node when `node` loses `booked`. */
-unsigned vp_place_left(const struct vp_place *place, int node, unsigned booked);
+unsigned vp_place_most_left(const struct vp_place *place, int node, unsigned booked);
 
 /* ---- place_pick.c: from loads to CPU numbers. False without memory. */
 bool vp_place_pick(struct vp_place *place, struct vp_place_answer *answer);

@@ -134,11 +134,6 @@ static void put_demand(struct text *text, const struct supply *supply, unsigned 
         put(text, ")");
 }
 
-static unsigned extras_of(const struct vp_place_request *request)
-{
-    return request->iothreads_isolate + request->emulator_isolate;
-}
-
 static int descending(const void *a, const void *b)
 {
     unsigned left = *(const unsigned *)a, right = *(const unsigned *)b;
@@ -185,7 +180,7 @@ static bool why_cells(const struct supply *supply, const struct vp_place_request
     put(text,
         "the guest's NUMA cells and its %u emulator or I/O threads do not fit on nodes of "
         "their own; ",
-        extras_of(request));
+        vp_place_extras(request));
     put_nodes(text, supply);
     return true;
 }
@@ -193,7 +188,7 @@ static bool why_cells(const struct supply *supply, const struct vp_place_request
 static bool why_node(const struct supply *supply, const struct vp_place_request *request,
                      struct vp_place_answer *answer, struct text *text)
 {
-    unsigned need = demand(supply, request->vcpus, extras_of(request)), most = 0;
+    unsigned need = demand(supply, request->vcpus, vp_place_extras(request)), most = 0;
 
     answer->limit = VP_LIMIT_NODE;
     if (request->cell_count > 1 && request->numa == VP_NUMA_SINGLE)
@@ -202,7 +197,7 @@ static bool why_node(const struct supply *supply, const struct vp_place_request 
         most = supply->node[i] > most ? supply->node[i] : most;
     answer->short_by = need > most ? need - most : 1;
     put(text, "needs ");
-    put_demand(text, supply, request->vcpus, extras_of(request));
+    put_demand(text, supply, request->vcpus, vp_place_extras(request));
     put(text, request->numa == VP_NUMA_SINGLE
                   ? " on one node; "
                   : " with emulator and I/O threads on nodes of its vCPUs; ");
@@ -216,7 +211,7 @@ static void why_total(const struct supply *supply, const struct vp_place_request
     answer->limit = supply->cores ? VP_LIMIT_CORES : VP_LIMIT_CPUS;
     answer->short_by = need > supply->total ? need - supply->total : 1;
     put(text, "needs ");
-    put_demand(text, supply, request->vcpus, extras_of(request));
+    put_demand(text, supply, request->vcpus, vp_place_extras(request));
     put(text, ", %u %s free", supply->total, supply->total == 1 ? "is" : "are");
     if (supply->topology->node_count > 1) {
         put(text, ": ");
@@ -232,12 +227,12 @@ static void why_total(const struct supply *supply, const struct vp_place_request
 static void why_pool(const struct supply *supply, const struct vp_place_request *request,
                      struct vp_place_answer *answer, struct text *text)
 {
-    unsigned need = demand(supply, request->vcpus, extras_of(request));
+    unsigned need = demand(supply, request->vcpus, vp_place_extras(request));
 
     answer->limit = VP_LIMIT_SHARED;
     answer->short_by = 1;
     put(text, "needs ");
-    put_demand(text, supply, request->vcpus, extras_of(request));
+    put_demand(text, supply, request->vcpus, vp_place_extras(request));
     put(text,
         "; %u %s free, but the last CPU of the shared pool cannot be booked while guests or "
         "threads run there",
@@ -361,7 +356,7 @@ static bool explain(const struct vp_place_host *host, const struct vp_place_requ
                     bool pool_only, const struct supply *supply, struct vp_place_answer *answer)
 {
     struct text text = {answer->why, sizeof(answer->why), 0};
-    unsigned need = demand(supply, request->vcpus, extras_of(request));
+    unsigned need = demand(supply, request->vcpus, vp_place_extras(request));
 
     if (request->thread_policy == VP_THREADS_REQUIRE && !host->topology->smt) {
         answer->limit = VP_LIMIT_CORES;
