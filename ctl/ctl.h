@@ -100,6 +100,7 @@ int vp_verb_hold(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_disable(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_enable(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_simulate(struct vp_ctl *ctl, struct vp_error *err);
+int vp_verb_metrics(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_doctor(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_topology(struct vp_ctl *ctl, struct vp_error *err);
 

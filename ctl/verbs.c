@@ -164,6 +164,16 @@ const struct vp_verb vp_verbs[] = {
         .exit1 = "it was not done",
     },
     {
+        .name = "metrics",
+        .run = vp_verb_metrics,
+        .words = "",
+        .help = "counts and times for Prometheus: guests, drift, repairs, bookings, hook, enforcer",
+        .more = "The text exposition format; [host] metrics-file has the same for node_exporter.\n"
+                "With --http stdin is a connection: one GET /metrics is answered on it. Nothing\n"
+                "listens unless virtpin-metrics.socket is enabled.",
+        .option = {{"http", NULL, "answer one HTTP request on stdin (virtpin-metrics.socket)"}},
+    },
+    {
         .name = "doctor",
         .run = vp_verb_doctor,
         .words = "",

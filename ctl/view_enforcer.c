@@ -18,6 +18,10 @@ static void take(struct vp_enforcer_facts *facts, uint64_t *start, const char *k
         facts->since_ms = strtoll(value, NULL, 10);
     else if (strcmp(key, "last_sweep_ms") == 0)
         facts->last_sweep_ms = strtoll(value, NULL, 10);
+    else if (strcmp(key, "sweep_lag_us") == 0)
+        facts->sweep_lag_us = strtoll(value, NULL, 10);
+    else if (strcmp(key, "sweep_us") == 0)
+        facts->sweep_us = strtoll(value, NULL, 10);
     else if (strcmp(key, "libvirt") == 0)
         snprintf(facts->libvirt, sizeof(facts->libvirt), "%s", value);
     else if (strcmp(key, "can_repair") == 0)
@@ -32,7 +36,7 @@ void vp_enforcer_read(const char *run_dir, struct vp_enforcer_facts *facts)
     uint64_t start = 0;
     FILE *file;
 
-    *facts = (struct vp_enforcer_facts){0};
+    *facts = (struct vp_enforcer_facts){.sweep_lag_us = -1, .sweep_us = -1};
     snprintf(path, sizeof(path), "%s/enforcer", run_dir);
     file = fopen(path, "re");
     if (!file)

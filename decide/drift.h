@@ -96,7 +96,8 @@ enum vp_drift_state {
     VP_DRIFT_REPAIRED,
     VP_DRIFT_CONTESTED,
     VP_DRIFT_HELD,
-    VP_DRIFT_AUDIT
+    VP_DRIFT_AUDIT,
+    VP_DRIFT_STATES, /* how many there are */
 };
 const char *vp_drift_state_word(enum vp_drift_state state);
 int vp_drift_state_parse(const char *word); /* -1 if there is none */

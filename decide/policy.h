@@ -162,6 +162,7 @@ struct vp_host_conf {
     unsigned sweep_ms; /* `auto` is 2000 */
     unsigned contested_count, contested_ms;
     unsigned repair_count, repair_ms;
+    char *metrics_file; /* a path, or "none" */
     char *run_dir, *state_dir, *cgroup_dir;
 };
 

@@ -79,6 +79,7 @@ bool vp_item_metadata(char *item, struct vp_fault *fault);
 bool vp_item_word(char *item, struct vp_fault *fault);    /* letters, digits and -_.+ */
 bool vp_item_feature(char *item, struct vp_fault *fault); /* a sign and a name */
 bool vp_item_path(char *item, struct vp_fault *fault);
+bool vp_item_path_or_none(char *item, struct vp_fault *fault); /* or the word none */
 bool vp_item_uri(char *item, struct vp_fault *fault);
 
 /* Shared by the kinds: a number at *text, which is moved behind it. False if

@@ -50,6 +50,11 @@ bool vp_item_path(char *item, struct vp_fault *fault)
     return true;
 }
 
+bool vp_item_path_or_none(char *item, struct vp_fault *fault)
+{
+    return strcmp(item, "none") == 0 || vp_item_path(item, fault);
+}
+
 bool vp_item_uri(char *item, struct vp_fault *fault)
 {
     if (!isalpha((unsigned char)item[0]) || item[strcspn(item, BLANKS)] != '\0')

@@ -9,6 +9,7 @@
 #include "decide/error.h"
 #include "enforcer/driftlog.h"
 #include "enforcer/enforcer.h"
+#include "enforcer/metrics.h"
 
 /* A difference that comes back within this time is the same record again; the
  * time after which a contest is over. */
@@ -59,6 +60,7 @@ static void begin(struct vp_case *seen, int64_t now_ms, int64_t event_us,
         record->count = 0;
     }
     record->count++;
+    vp_count_drift(record->kind);
     record->by = *by;
     record->repaired_ms = 0;
     record->repair_us = -1;
@@ -95,6 +97,7 @@ void vp_record_state(struct vp_case *seen, enum vp_drift_state state, int64_t re
     if (state == VP_DRIFT_REPAIRED) {
         record->repaired_ms = vp_now_ms();
         record->repair_us = repair_us;
+        vp_count_repair(repair_us);
         seen->standing = false;
     }
     if (!news)
@@ -108,6 +111,8 @@ void vp_record_state(struct vp_case *seen, enum vp_drift_state state, int64_t re
 
 void vp_record_contested(const struct vp_case *seen, bool begins)
 {
+    if (begins)
+        vp_count_contest();
     vp_driftlog_contest(&seen->record, begins);
 }
 
@@ -216,6 +221,7 @@ void vp_record_ended(struct vp_enforcer *enforcer, struct vp_watched *guest)
 
 void vp_record_forget_ids(struct vp_enforcer *enforcer)
 {
+    vp_metrics_again();
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         for (size_t j = 0; j < enforcer->guest[i]->case_count; j++) {
             struct vp_case *seen = &enforcer->guest[i]->cases[j];

@@ -15,8 +15,15 @@
 #include "decide/error.h"
 #include "host/threads.h"
 
-/* Thirteen digits, so that the number can be overwritten in place until 2286. */
-#define SWEEP_FORMAT "last_sweep_ms=%013" PRId64 "\n"
+/* As many digits as let the numbers be overwritten in place: until 2286, and a day long. */
+#define SWEEP_FORMAT                                                                               \
+    "last_sweep_ms=%013" PRId64 "\nsweep_lag_us=%011" PRId64 "\nsweep_us=%011" PRId64 "\n"
+#define SWEEP_MOST_US 86400000000
+
+static int64_t at_most_a_day(int64_t us)
+{
+    return us < 0 ? 0 : us < SWEEP_MOST_US ? us : SWEEP_MOST_US;
+}
 
 static int held_by_another(const char *path, int fd, struct vp_error *err)
 {
@@ -70,10 +77,11 @@ static int print_members(const struct vp_runfile *file, int fd)
     return dprintf(fd,
                    SWEEP_FORMAT "pid=%d\nstart=%" PRIu64 "\nsince_ms=%" PRId64
                                 "\nlibvirt=%s\ncan_repair=%s\n%s%s%s",
-                   file->last_sweep_ms, (int)getpid(), vp_process_start("/proc", getpid()),
-                   file->since_ms, file->connected ? "connected" : "reconnecting",
-                   file->why[0] ? "no" : "yes", file->why[0] ? "why=" : "", file->why,
-                   file->why[0] ? "\n" : "");
+                   file->last_sweep_ms, at_most_a_day(file->sweep_lag_us),
+                   at_most_a_day(file->sweep_us), (int)getpid(),
+                   vp_process_start("/proc", getpid()), file->since_ms,
+                   file->connected ? "connected" : "reconnecting", file->why[0] ? "no" : "yes",
+                   file->why[0] ? "why=" : "", file->why, file->why[0] ? "\n" : "");
 }
 
 int vp_runfile_write(struct vp_runfile *file, struct vp_error *err)
@@ -127,14 +135,15 @@ static void make_again(struct vp_runfile *file)
 
 void vp_runfile_swept(struct vp_runfile *file, int64_t now_ms)
 {
-    char line[64];
+    char line[128];
     int length;
 
     file->last_sweep_ms = now_ms;
     if (file->fd < 0)
         return;
     make_again(file);
-    length = snprintf(line, sizeof(line), SWEEP_FORMAT, now_ms);
+    length = snprintf(line, sizeof(line), SWEEP_FORMAT, now_ms, at_most_a_day(file->sweep_lag_us),
+                      at_most_a_day(file->sweep_us));
     /* Of a failure nothing follows but that status shows an older sweep. */
     if (pwrite(file->fd, line, (size_t)length, 0) != length)
         file->last_sweep_ms = now_ms;

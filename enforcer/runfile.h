@@ -15,8 +15,9 @@ struct vp_runfile {
     int fd; /* of the file now at the path, -1: none */
     int64_t since_ms;
     int64_t last_sweep_ms;
-    bool connected; /* libvirt=connected, else reconnecting */
-    char why[256];  /* "" : can_repair=yes; else can_repair=no and this why= */
+    int64_t sweep_lag_us, sweep_us; /* how late the last sweep began, how long it took */
+    bool connected;                 /* libvirt=connected, else reconnecting */
+    char why[256];                  /* "" : can_repair=yes; else can_repair=no and this why= */
 };
 
 /* Makes the directory (0700) where it is missing, and takes
@@ -27,7 +28,7 @@ int vp_runfile_open(struct vp_runfile *file, const char *run_dir, struct vp_erro
 /* Writes it anew (write, rename); call after every change of a member. */
 int vp_runfile_write(struct vp_runfile *file, struct vp_error *err);
 
-/* Only last_sweep_ms, in place; and file and lock anew where they were deleted. */
+/* Only what is about the last sweep, in place; and file and lock anew where they were deleted. */
 void vp_runfile_swept(struct vp_runfile *file, int64_t now_ms);
 
 /* Removes the file and gives the lock back. Legal when it was never opened. */

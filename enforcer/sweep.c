@@ -5,6 +5,7 @@
 #include "enforcer/confwatch.h"
 #include "enforcer/definitionwatch.h"
 #include "enforcer/enforcer.h"
+#include "enforcer/metrics.h"
 #include "enforcer/record.h"
 #include "enforcer/reload.h"
 #include "enforcer/statuswatch.h"
@@ -36,6 +37,7 @@ static void sweep_guest(struct vp_enforcer *enforcer, struct vp_watched *guest, 
 static int on_sweep(sd_event_source *source, uint64_t usec, void *data)
 {
     struct vp_enforcer *enforcer = data;
+    int64_t began_us = vp_clock_us();
 
     enforcer->sweeps++;
     vp_writes_drain(enforcer);
@@ -49,6 +51,7 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *data)
     for (size_t i = 0; i < enforcer->guest_count; i++)
         sweep_guest(enforcer, enforcer->guest[i], i);
     vp_enforcer_run_due(enforcer);
+    vp_metrics_swept(enforcer, (int64_t)usec, began_us);
     vp_runfile_swept(&enforcer->run, vp_now_ms());
     if (enforcer->sweeps % TRIM_EVERY == TRIM_AT)
         vp_trim();

@@ -11,6 +11,7 @@
 #include "decide/cleanup.h"
 #include "decide/error.h"
 #include "enforcer/enforcer.h"
+#include "enforcer/metrics.h"
 #include "enforcer/record.h"
 #include "host/journal.h"
 
@@ -271,8 +272,10 @@ static int sync_rows(struct vp_enforcer *enforcer, struct vp_error *err)
     enforcer->sync_wanted = false;
     if (read_rows(enforcer, &room, err) < 0)
         return -1;
-    if (enforcer->first_sync)
+    if (enforcer->first_sync) {
+        vp_metrics_recall(enforcer);
         vp_record_recall(enforcer);
+    }
     enforcer->first_sync = false;
     if (take_requests(enforcer, err) < 0)
         return -1;

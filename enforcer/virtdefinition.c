@@ -8,6 +8,7 @@
 
 #include "decide/error.h"
 #include "enforcer/driftlog.h"
+#include "enforcer/metrics.h"
 #include "enforcer/watched.h"
 #include "host/definition.h"
 #include "host/engine.h"
@@ -90,6 +91,9 @@ static int put_locked(struct vp_definitions *definitions, struct vp_engine *engi
     if (vp_ledger_drift_put(engine->ledger, record, err) < 0)
         return -1;
     vp_driftlog(record);
+    vp_count_drift(VP_DRIFT_DEFINITION);
+    if (record->state == VP_DRIFT_REPAIRED)
+        vp_count_repair(record->repair_us);
     return remember(definitions, record, err);
 }
 

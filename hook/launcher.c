@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -41,11 +42,21 @@ enum kind {
 
 struct launch {
     const char *operation;
-    bool asked;  /* the operation is of KIND_ASKED */
-    bool refuse; /* on-error */
+    bool asked;                    /* the operation is of KIND_ASKED */
+    const char *result;            /* "ok", "refused", "failed" */
+    char run_dir[VP_RUN_DIR_MOST]; /* "": not known */
+    bool refuse;                   /* on-error */
     long limit_ms;
     int in, out, err, control; /* memory files */
 };
+
+static long now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
 
 static long now_ms(clockid_t clock)
 {
@@ -119,11 +130,15 @@ static void take_words(struct launch *launch, const char *text)
         launch->refuse = true;
     else if (strstr(text, "on-error=allow"))
         launch->refuse = false;
+    word = strstr(text, "run-dir=/");
+    if (word)
+        snprintf(launch->run_dir, sizeof(launch->run_dir), "%.*s", (int)strcspn(word + 8, "\n"),
+                 word + 8);
 }
 
 static void take_control(struct launch *launch)
 {
-    char text[256];
+    char text[VP_RUN_DIR_MOST + 256];
     ssize_t length = pread(launch->control, text, sizeof(text) - 1, 0);
 
     if (length > 0) {
@@ -177,6 +192,7 @@ static int failed(struct launch *launch, const char *guest, const char *why)
     int length;
 
     take_control(launch);
+    launch->result = "failed";
     length =
         snprintf(text, sizeof(text), "guest %.250s, %.32s: %.1000s", guest, launch->operation, why);
     if (launch->asked)
@@ -311,6 +327,7 @@ static int answer(struct launch *launch, const char *guest, int status)
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == VP_WORKER_REFUSED) {
         copy_out(launch->err, STDERR_FILENO);
+        launch->result = "refused";
         return 1;
     }
     if (WIFSIGNALED(status))
@@ -368,6 +385,29 @@ static int launch(struct launch *launch, int argc, char **argv, int first)
     return answer(launch, argv[first], await(launch, worker, began));
 }
 
+/* One short line at the end of a file needs neither lock nor waiting. Nothing
+ * depends on it. */
+static void count_run(struct launch *launch, long began_us)
+{
+    char path[VP_RUN_DIR_MOST + 16], line[64];
+    struct stat st;
+    int fd, length;
+
+    take_control(launch);
+    snprintf(path, sizeof(path), "%s/" VP_RUNS_FILE, launch->run_dir);
+    if (launch->run_dir[0] == '\0')
+        return;
+    fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (fd < 0)
+        return;
+    length = snprintf(line, sizeof(line), "%.12s %ld %s\n", launch->operation, now_us() - began_us,
+                      launch->result);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size < VP_RUNS_MOST &&
+        write(fd, line, (size_t)length) != length)
+        line[0] = '\0'; /* no room: this run is not counted */
+    close(fd);
+}
+
 static int usage(int out, int status)
 {
     dprintf(out, "usage: virtpin-hook [--config FILE] [--policy-dir DIR] [--topology X]\n"
@@ -401,10 +441,11 @@ static void open_standard_streams(void)
 
 int main(int argc, char **argv)
 {
-    struct launch self = {.limit_ms = LIMIT_MS, .control = -1};
+    struct launch self = {.limit_ms = LIMIT_MS, .control = -1, .result = "ok"};
+    long began_us = now_us();
     const char *config = VP_SYSCONFDIR "/virtpin/virtpin.conf";
     int first = argc - 4; /* libvirt's words are always four; guests may be named like options */
-    char words[256];
+    char words[VP_RUN_DIR_MOST + 256];
     enum kind kind;
     int result;
 
@@ -426,11 +467,14 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN);
     if (read_small(VP_LAUNCHER_FILE, words, sizeof(words)))
         take_words(&self, words);
+    if (first > 1)
+        self.run_dir[0] = '\0'; /* the kept words are of the usual configuration */
     if (!options_good(first, argv, &config))
         result = failed(&self, argv[first], "its options are not those that virtpin-hook has");
     else if (disabled(config))
         return 0;
     else
         result = launch(&self, argc, argv, first);
+    count_run(&self, began_us);
     return self.asked ? result : 0;
 }

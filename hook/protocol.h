@@ -13,6 +13,12 @@
  * soon as it knows them. */
 #define VP_CONTROL_FD 3
 
+/* It also says "run-dir=DIR": there the launcher appends a line for each run to
+ * DIR/hook-runs, "OPERATION MICROSECONDS ok|refused|failed", for the metrics. */
+#define VP_RUN_DIR_MOST 128 /* bytes of DIR with its NUL; longer ones are not counted */
+#define VP_RUNS_FILE "hook-runs"
+#define VP_RUNS_MOST (1 << 20) /* bytes; nobody reads it then */
+
 /* The same words, kept for launches whose worker cannot say them. A worker
  * with another run-dir leaves the file alone. */
 #ifndef VP_LAUNCHER_FILE

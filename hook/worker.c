@@ -157,7 +157,7 @@ static enum vp_verdict verdict_of(const struct vp_hook *hook)
 static void keep_words(const char *run_dir, const char *words, size_t length)
 {
     const char *slash = strrchr(VP_LAUNCHER_FILE, '/');
-    char kept[128] = "";
+    char kept[VP_RUN_DIR_MOST + 128] = "";
     int fd;
 
     if (strlen(run_dir) != (size_t)(slash - VP_LAUNCHER_FILE) ||
@@ -173,18 +173,24 @@ static void keep_words(const char *run_dir, const char *words, size_t length)
     close(fd);
 }
 
-/* Tells the launcher, and launches to come, how long and what on failure. */
+static int make_words(const struct vp_host_conf *host, enum vp_verdict verdict, char *words,
+                      size_t size)
+{
+    return snprintf(words, size, "limit=%u\non-error=%s\nrun-dir=%s\n", host->hook_limit_ms,
+                    verdict == VP_VERDICT_REFUSE ? "refuse" : "allow",
+                    strlen(host->run_dir) < VP_RUN_DIR_MOST ? host->run_dir : "");
+}
+
+/* Tells the launcher, and launches to come, how long, what on failure, and where
+ * runs are counted. */
 static void say_words(const struct vp_hook *hook)
 {
     const struct vp_host_conf *host = &hook->engine.set->host;
-    char words[128];
-    int length;
+    char words[VP_RUN_DIR_MOST + 128];
+    int length = make_words(host, host->on_error, words, sizeof(words));
 
-    length = snprintf(words, sizeof(words), "limit=%u\non-error=%s\n", host->hook_limit_ms,
-                      host->on_error == VP_VERDICT_REFUSE ? "refuse" : "allow");
     keep_words(host->run_dir, words, (size_t)length);
-    length = snprintf(words, sizeof(words), "limit=%u\non-error=%s\n", host->hook_limit_ms,
-                      verdict_of(hook) == VP_VERDICT_REFUSE ? "refuse" : "allow");
+    length = make_words(host, verdict_of(hook), words, sizeof(words));
     if (write(VP_CONTROL_FD, words, (size_t)length) != length)
         return; /* run by hand, without a launcher */
 }

@@ -130,6 +130,14 @@ int vp_ledger_drift_list(struct vp_ledger *ledger, int64_t since_ms, int64_t aft
 int vp_ledger_drift_standing(struct vp_ledger *ledger, struct vp_drift_record **records,
                              size_t *count, struct vp_error *err);
 
+/* How many records stand (are not repaired), by vp_drift_state. */
+int vp_ledger_drift_states(struct vp_ledger *ledger, unsigned count[VP_DRIFT_STATES],
+                           struct vp_error *err);
+
+/* Calls `each` for every booked CPU with its use ("vcpu", "idle" ...). */
+int vp_ledger_cpus(struct vp_ledger *ledger, void (*each)(void *data, int cpu, const char *use),
+                   void *data, struct vp_error *err);
+
 /* Small facts by key ("enforcer.pid" ...). get: 1 found (the caller frees
  * *value), 0 not, -1. set (NULL: forgets the key) opens a transaction of its own when none is open.
  */

@@ -373,3 +373,23 @@ int vp_ledger_remove(struct vp_ledger *ledger, const char *uuid, struct vp_error
         return -1;
     return fill_fixed(ledger, err);
 }
+
+int vp_ledger_cpus(struct vp_ledger *ledger, void (*each)(void *data, int cpu, const char *use),
+                   void *data, struct vp_error *err)
+{
+    sqlite3_stmt *statement;
+    int rc;
+
+    if (vp_ledger_ready(ledger, err) < 0)
+        return -1;
+    statement = vp_sql(ledger, VP_SQL_CPUS, err);
+    if (!statement)
+        return -1;
+    while ((rc = vp_sql_step(ledger, VP_SQL_CPUS, err)) == SQLITE_ROW) {
+        const char *use = (const char *)sqlite3_column_text(statement, 1);
+
+        each(data, sqlite3_column_int(statement, 0), use ? use : "");
+    }
+    vp_sql_done(ledger, VP_SQL_CPUS);
+    return rc < 0 ? -1 : 0;
+}

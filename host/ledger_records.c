@@ -354,3 +354,26 @@ int vp_ledger_drift_standing(struct vp_ledger *ledger, struct vp_drift_record **
     return statement ? read_records(ledger, VP_SQL_DRIFT_STANDING, statement, records, count, err)
                      : -1;
 }
+
+int vp_ledger_drift_states(struct vp_ledger *ledger, unsigned count[VP_DRIFT_STATES],
+                           struct vp_error *err)
+{
+    sqlite3_stmt *statement;
+    int rc, state;
+
+    memset(count, 0, VP_DRIFT_STATES * sizeof(*count));
+    if (vp_ledger_ready(ledger, err) < 0)
+        return -1;
+    statement = vp_sql(ledger, VP_SQL_DRIFT_STATES, err);
+    if (!statement)
+        return -1;
+    while ((rc = vp_sql_step(ledger, VP_SQL_DRIFT_STATES, err)) == SQLITE_ROW) {
+        const char *word = (const char *)sqlite3_column_text(statement, 0);
+
+        state = word ? vp_drift_state_parse(word) : -1;
+        if (state >= 0)
+            count[state] = (unsigned)sqlite3_column_int64(statement, 1);
+    }
+    vp_sql_done(ledger, VP_SQL_DRIFT_STATES);
+    return rc < 0 ? -1 : 0;
+}

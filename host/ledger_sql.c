@@ -88,6 +88,14 @@ static const struct {
                                          " WHERE id > ?2 AND last >= ?1 ORDER BY id"},
     [VP_SQL_DRIFT_STANDING] = {"drift-standing", "SELECT " DRIFT_COLUMNS ", id FROM drift"
                                                  " WHERE state <> 'repaired' ORDER BY id"},
+    [VP_SQL_DRIFT_STATES] = {"drift-states", "SELECT state, count(*) FROM drift"
+                                             " WHERE state <> 'repaired' GROUP BY state"},
+    [VP_SQL_CPUS] = {"cpus", "SELECT cpu, use FROM cpu"},
+    [VP_SQL_COUNT_ADD] = {"count-add",
+                          "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key)"
+                          " DO UPDATE SET value = value + excluded.value"},
+    [VP_SQL_COUNTS] = {"counts", "SELECT key, value FROM meta"
+                                 " WHERE key >= 'count.' AND key < 'count/'"},
 };
 
 static bool means_damage(int rc)

@@ -476,6 +476,69 @@ START_TEST(log_to_the_journal)
 }
 END_TEST
 
+/* ---- runs are counted ---- */
+
+static const struct {
+    const char *script, *operation, *result; /* result NULL: it is not counted */
+} counted[] = {
+    {"echo run-dir=$PWD >&3; exit 0", "prepare", "ok"},
+    {"echo run-dir=$PWD >&3; exit 1", "prepare", "refused"},
+    {"echo run-dir=$PWD >&3; exit 3", "started", "failed"},
+    {"echo run-dir=$PWD >&3; kill -9 $$", "stopped", "failed"},
+    {"echo run-dir=$PWD >&3; exec sleep 5", "restore", "failed"},
+    {"exit 0", "prepare", NULL},
+    {"echo run-dir= >&3; exit 0", "prepare", NULL},
+    {"echo run-dir=relative >&3; exit 0", "prepare", NULL},
+    {"echo run-dir=/nowhere >&3; exit 0", "prepare", NULL},
+};
+
+START_TEST(runs_are_counted)
+{
+    char got[256] = "", operation[16], result[16];
+    long us = -1;
+    FILE *file;
+
+    /* the run-dir that others kept is none of a run's with a configuration of its own */
+    snprintf(got, sizeof(got), "limit=1500\nrun-dir=%s\n", dir);
+    put("launcher", got, 0600);
+    worker(counted[_i].script);
+    run(counted[_i].operation);
+    file = fopen("hook-runs", "re");
+    if (!counted[_i].result) {
+        ck_assert_ptr_null(file);
+        return;
+    }
+    ck_assert_ptr_nonnull(file);
+    ck_assert_ptr_nonnull(fgets(got, sizeof(got), file));
+    fclose(file);
+    ck_assert_msg(sscanf(got, "%15s %ld %15s\n", operation, &us, result) == 3, "%s", got);
+    ck_assert_str_eq(operation, counted[_i].operation);
+    ck_assert_str_eq(result, counted[_i].result);
+    ck_assert_int_ge(us, 100);
+    ck_assert_int_lt(us, 5000000);
+}
+END_TEST
+
+/* Nobody reads it: it does not grow for ever. And nobody waits for a FIFO. */
+START_TEST(counting_ends)
+{
+    struct stat st;
+
+    put("launcher", "limit=1500\n", 0600);
+    worker("echo run-dir=$PWD >&3; exit 0");
+    put("hook-runs", "", 0600);
+    ck_assert_int_eq(truncate("hook-runs", 1 << 20), 0);
+    run("prepare");
+    ck_assert_int_eq(stat("hook-runs", &st), 0);
+    ck_assert_int_eq(st.st_size, 1 << 20);
+    ck_assert_int_eq(unlink("hook-runs"), 0);
+    ck_assert_int_eq(mkfifo("hook-runs", 0600), 0);
+    run("prepare");
+    ck_assert_int_eq(seen.status, 0);
+    ck_assert_int_lt(seen.ms, 1000);
+}
+END_TEST
+
 /* ---- when nothing happens ---- */
 
 START_TEST(unknown_operations)
@@ -632,6 +695,8 @@ static Suite *suite(void)
     tcase_add_test(tests, reader_gone);
     tcase_add_test(tests, log_that_blocks);
     tcase_add_test(tests, log_to_the_journal);
+    tcase_add_loop_test(tests, runs_are_counted, 0, sizeof(counted) / sizeof(counted[0]));
+    tcase_add_test(tests, counting_ends);
     tcase_add_loop_test(tests, unknown_operations, 0, 6);
     tcase_add_test(tests, ordinary_user);
     tcase_add_loop_test(tests, off_switch, 0, sizeof(off_cases) / sizeof(*off_cases));
