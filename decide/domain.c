@@ -216,7 +216,8 @@ static int read_vcpus(const xmlNode *const *part, struct vp_domain *domain, stru
 static int read_pins(const xmlNode *first, struct vp_domain *domain, struct vp_error *err)
 {
     for (const xmlNode *cputune = first; cputune; cputune = vp_xml_again(cputune))
-        if (vp_domain_read_cputune(cputune, domain, err) < 0)
+        if (vp_domain_read_cputune(cputune, domain, err) < 0 ||
+            vp_domain_read_tuning(cputune, domain, err) < 0)
             return -1;
     return 0;
 }
@@ -301,6 +302,7 @@ void vp_domain_free(struct vp_domain *domain)
     vp_domain_clear_devices(domain);
     vp_domain_clear_cpu(domain);
     vp_pins_clear(&domain->pins);
+    free(domain->tuning.scheduler);
     free(domain);
 }
 

@@ -39,6 +39,22 @@ struct vp_guest_cpu {
     struct vp_guest_topology topology; /* omitted parts are 1 */
 };
 
+/* <vcpusched>; a scheduler that virtpin has no word for is OTHER. */
+struct vp_guest_scheduler {
+    struct vp_cpuset vcpus;
+    struct vp_vcpu_scheduler scheduler;
+};
+
+/* <cputune>: what concerns CPU time. */
+struct vp_guest_tuning {
+    bool has_shares;
+    uint64_t shares;
+    uint64_t period; /* 0 where absent */
+    long long quota; /* 0 where absent; negative: no limit */
+    struct vp_guest_scheduler *scheduler;
+    size_t scheduler_count;
+};
+
 struct vp_guest_cell {
     unsigned id;
     struct vp_cpuset vcpus;
@@ -73,6 +89,7 @@ struct vp_domain {
     bool has_vcpu_cpuset;
     struct vp_cpuset vcpu_cpuset; /* <vcpu cpuset=> */
     struct vp_pins pins;          /* vcpupin, emulatorpin, iothreadpin as stated */
+    struct vp_guest_tuning tuning;
 };
 
 /* Parses bytes as one XML document, hardened: no network, no DTD (a DOCTYPE is

@@ -15,6 +15,8 @@ int vp_domain_read_features(const xmlNode *node, struct vp_domain *domain, struc
 int vp_domain_read_vcpu(const xmlNode *node, struct vp_domain *domain, struct vp_error *err);
 int vp_domain_read_vcpus(const xmlNode *node, struct vp_domain *domain, struct vp_error *err);
 int vp_domain_read_cputune(const xmlNode *node, struct vp_domain *domain, struct vp_error *err);
+/* Shares, period, quota and schedulers of one <cputune>. */
+int vp_domain_read_tuning(const xmlNode *node, struct vp_domain *domain, struct vp_error *err);
 
 /* <iothreads> and <iothreadids>, either of which may be NULL. */
 int vp_domain_read_iothreads(const xmlNode *iothreads, const xmlNode *ids, struct vp_domain *domain,

@@ -45,6 +45,7 @@ struct vp_plan {
     struct vp_cpuset vcpu_cpus, emulator_cpus, iothread_cpus, vhost_cpus, idle_cpus;
     struct vp_cpuset fixed_cpus; /* non-exclusive: placement = fixed, emulator = CPULIST */
     struct vp_cpuset nodes;      /* the kernel's numbers */
+    struct vp_tuning tuning;     /* of the guest's groups and vCPU threads */
 };
 
 void vp_plan_free(struct vp_plan *plan);

@@ -8,6 +8,7 @@
 #include "decide/error.h"
 #include "decide/finding.h"
 #include "decide/plan_priv.h"
+#include "decide/tuning.h"
 
 static void gather_holdings(struct vp_making *m)
 {
@@ -163,6 +164,7 @@ static struct vp_plan *new_plan(const struct vp_plan_input *in)
     plan->mode = in->policy->mode;
     plan->placement = in->policy->placement;
     plan->chosen_by = in->chosen_by;
+    plan->tuning = vp_tuning_possible(in->policy);
     return VP_STEAL(plan);
 }
 

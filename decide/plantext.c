@@ -8,6 +8,7 @@
 #include "decide/cleanup.h"
 #include "decide/error.h"
 #include "decide/plan.h"
+#include "decide/tuning.h"
 
 #define FIRST_LINE "virtpin plan 1"
 
@@ -33,6 +34,19 @@ static void print_want(FILE *out, const struct vp_want *want)
             want_word[want->kind], text[0] != '\0' ? " " : "", text);
 }
 
+/* Lines as vp_tuning_say has them: "quota 50000". */
+static void print_tuning(FILE *out, const struct vp_tuning *tuning)
+{
+    for (int i = 0; i < VP_TUNE_KEYS; i++) {
+        char text[64];
+
+        if (!vp_tuning_asks(tuning, (enum vp_tuning_key)i))
+            continue;
+        vp_tuning_say(tuning, (enum vp_tuning_key)i, text, sizeof(text));
+        fprintf(out, "%s\n", text);
+    }
+}
+
 char *vp_plan_print(const struct vp_plan *plan)
 {
     char *text = NULL;
@@ -53,6 +67,7 @@ char *vp_plan_print(const struct vp_plan *plan)
     print_set(out, "idle", &plan->idle_cpus);
     print_set(out, "fixed", &plan->fixed_cpus);
     print_set(out, "nodes", &plan->nodes);
+    print_tuning(out, &plan->tuning);
     if (fclose(out) != 0) {
         free(text);
         return NULL;
@@ -192,6 +207,9 @@ static int parse_line(struct vp_plan *plan, char *line, struct vp_error *err)
     result = parse_words(plan, line, rest, line, err);
     if (result <= 0)
         return result;
+    result = vp_tuning_parse(&plan->tuning, line, rest);
+    if (result <= 0)
+        return result == 0 ? 0 : bad(err, line);
     set = set_of(plan, line);
     return set ? vp_cpuset_parse(set, rest, err) : 0;
 }

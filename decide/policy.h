@@ -104,6 +104,38 @@ struct vp_cpu_wants {
     enum vp_cpu_vendor vendor; /* no key: the host's, where vp_policy_for_host filled it in */
 };
 
+/* ---- tuning ---- */
+enum vp_scheduler {
+    VP_SCHEDULER_KEEP,
+    VP_SCHEDULER_BATCH,
+    VP_SCHEDULER_IDLE,
+    VP_SCHEDULER_FIFO,
+    VP_SCHEDULER_RR,
+    VP_SCHEDULER_OTHER /* no policy's: what threads have that nobody gave another */
+};
+/* "keep", "batch", "idle", "fifo", "rr", "other" */
+const char *vp_scheduler_word(enum vp_scheduler scheduler);
+
+struct vp_vcpu_scheduler {
+    enum vp_scheduler policy;
+    unsigned priority; /* FIFO, RR */
+};
+
+/* 0 and KEEP: left as it is. */
+struct vp_tuning {
+    unsigned shares; /* cpu.shares on cgroup v1, cpu.weight on v2, the guest's */
+    unsigned period; /* microseconds, each vCPU's */
+    long long quota; /* microseconds, each vCPU's; -1: no limit */
+    struct vp_vcpu_scheduler scheduler;
+};
+
+/* What a host can hold of it; no key, filled in by whoever knows the host. */
+struct vp_tuning_host {
+    int cgroup;         /* version of the hierarchy that has the cpu controller; 0 not known */
+    bool no_controller; /* there is none */
+    bool no_realtime;   /* groups get no real-time time: fifo and rr fail with EPERM */
+};
+
 struct vp_policy {
     char *name;
     const char *file; /* owned by the set */
@@ -139,6 +171,8 @@ struct vp_policy {
     enum vp_core_type core_type;
     enum vp_fill fill;
     struct vp_place_where emulator, iothreads, vhost;
+    struct vp_tuning tuning;
+    struct vp_tuning_host tuning_host;
     /* behaviour; on_error is UNSET where the host's holds */
     enum vp_verdict on_start, on_no_room, on_migrate, on_error;
 };

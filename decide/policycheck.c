@@ -226,6 +226,39 @@ static void warn_guest_cpu(const struct check *check)
                  "that it shares");
 }
 
+/* A guest with the processor itself runs, and migrates, only where there is
+ * another like it (docs/formatdomain.rst, CPU model and topology). */
+static void warn_like_hosts(const struct check *check)
+{
+    enum vp_cpu_mode mode = check->policy->cpu_mode;
+    char text[200];
+
+    if (mode != VP_CPU_HOST_PASSTHROUGH && mode != VP_CPU_MAXIMUM)
+        return;
+    snprintf(text, sizeof(text),
+             "cpu-mode = %s binds its guests to hosts with the same CPU, microcode and kernel: "
+             "they migrate nowhere else",
+             vp_cpu_mode_word(mode));
+    complain(check, VP_WARNING, "cpu-mode", "cpu-mode = custom, or host-model", text);
+}
+
+/* A busy vCPU under fifo or rr leaves nothing to whoever shares its CPU. */
+static void warn_tuning(const struct check *check)
+{
+    const struct vp_policy *policy = check->policy;
+    enum vp_scheduler scheduler = policy->tuning.scheduler.policy;
+    char text[200];
+
+    if ((scheduler != VP_SCHEDULER_FIFO && scheduler != VP_SCHEDULER_RR) ||
+        policy->placement == VP_PLACE_DEDICATED)
+        return;
+    snprintf(text, sizeof(text),
+             "vcpu-scheduler = %s without placement = dedicated: a busy vCPU starves what else "
+             "runs on its CPU",
+             vp_scheduler_word(scheduler));
+    complain(check, VP_WARNING, "vcpu-scheduler", "placement = dedicated", text);
+}
+
 static void warn_topology(const struct check *check)
 {
     const struct vp_policy *policy = check->policy;
@@ -253,7 +286,9 @@ static void warn_placement(const struct check *check)
     enum vp_placement placement = check->policy->placement;
 
     warn_guest_cpu(check);
+    warn_like_hosts(check);
     warn_topology(check);
+    warn_tuning(check);
     if (!vp_policy_books(check->policy))
         warn_if_own(check, "thread-policy", "placement is neither dedicated nor mixed");
     if (placement == VP_PLACE_FIXED)

@@ -70,7 +70,7 @@ extern const struct vp_value_ops vp_ops_topology, vp_ops_vcpupin, vp_ops_where;
 extern const struct vp_value_ops vp_ops_cpuset, vp_ops_cpus_choice, vp_ops_vcpus;
 extern const struct vp_value_ops vp_ops_keep_number; /* 0 for `keep` */
 extern const struct vp_value_ops vp_ops_names;       /* a list without repetition */
-extern const struct vp_value_ops vp_ops_maxphysaddr;
+extern const struct vp_value_ops vp_ops_maxphysaddr, vp_ops_quota, vp_ops_scheduler;
 
 /* The kinds of list items and of vp_ops_string. */
 bool vp_item_glob(char *item, struct vp_fault *fault);

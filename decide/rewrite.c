@@ -11,6 +11,7 @@
 #include "decide/error.h"
 #include "decide/rewritecpupart.h"
 #include "decide/rewritetree.h"
+#include "decide/tuning.h"
 #include "decide/vcpus.h"
 #include "decide/vcputopology.h"
 
@@ -27,10 +28,18 @@ const char *vp_facet_word(enum vp_facet facet)
         return "vcpus";
     case VP_FACET_AGENT:
         return "agent";
+    case VP_FACET_TUNING:
+        return "tuning";
     case VP_FACET_PINS:
         break;
     }
     return "pins";
+}
+
+bool vp_facet_is_guest_cpu(enum vp_facet facet)
+{
+    return facet == VP_FACET_CPU || facet == VP_FACET_FEATURES || facet == VP_FACET_TOPOLOGY ||
+           facet == VP_FACET_VCPUS;
 }
 
 void vp_changes_clear(struct vp_changes *changes)
@@ -307,7 +316,8 @@ int vp_guest_cpu_check(const struct vp_domain *domain, const struct vp_policy *p
         vp_cpu_details_check(&view, changes) < 0 ||
         check_vcpus(domain, policy, op, &vcpus, changes) < 0 ||
         check_topology(domain, policy, vcpus, op, changes) < 0 ||
-        check_agent(domain, policy, changes) < 0)
+        check_agent(domain, policy, changes) < 0 ||
+        (op == VP_OP_DEFINE && vp_tuning_check(domain, policy, vcpus, changes) < 0))
         return -1;
     return 0;
 }

@@ -21,9 +21,14 @@ enum vp_facet {
     VP_FACET_VCPUS,
     VP_FACET_AGENT,
     VP_FACET_FEATURES, /* CPU features, cache, maxphysaddr, pmu, hint-dedicated */
+    VP_FACET_TUNING,   /* shares, period, quota, vcpusched */
 };
-/* "cpu", "topology", "pins", "vcpus", "agent", "features" */
+enum { VP_FACETS = VP_FACET_TUNING + 1 };
+/* "cpu", "topology", "pins", "vcpus", "agent", "features", "tuning" */
 const char *vp_facet_word(enum vp_facet facet);
+/* Whether the guest sees the facet as its CPU: on-start and on-migrate refuse
+ * for such facets only. */
+bool vp_facet_is_guest_cpu(enum vp_facet facet);
 
 /* One thing in which the XML differs from the policy. */
 struct vp_change {
@@ -60,6 +65,13 @@ int vp_rewrite_guest_cpu(xmlNode *root, const struct vp_policy *policy, struct v
  * <metadata>. Equal already, mark included: *changed false, tree untouched. */
 int vp_rewrite_pins(xmlNode *root, const struct vp_pins *pins, const char *policy, bool *changed,
                     struct vp_error *err);
+
+/* Makes shares, period, quota and vcpusched of the <domain> at `root` what the
+ * policy says, as far as policy->tuning_host can hold it; what the policy keeps
+ * stays. For migrate and restore; definitions get it by vp_rewrite_guest_cpu.
+ * Nothing to do: *changed is left alone. */
+int vp_rewrite_tuning(xmlNode *root, const struct vp_policy *policy, bool *changed,
+                      struct vp_error *err);
 
 /* Takes our mark and, only where the mark is, the pins out again. */
 int vp_rewrite_strip(xmlNode *root, bool *changed, struct vp_error *err);

@@ -173,6 +173,14 @@ static int write_wanted_topology(xmlNode *root, const struct vp_domain *domain,
     return cpu ? write_topology(cpu, &topology, err) : -1;
 }
 
+/* After <vcpu>: schedulers are for as many vCPUs as there are then. */
+static int write_tuning(xmlNode *root, const struct vp_policy *policy, struct vp_error *err)
+{
+    bool changed = false;
+
+    return vp_rewrite_tuning(root, policy, &changed, err);
+}
+
 static bool any_possible(const struct vp_changes *changes, enum vp_facet facet)
 {
     for (size_t i = 0; i < changes->count; i++)
@@ -198,6 +206,8 @@ int vp_rewrite_guest_cpu(xmlNode *root, const struct vp_policy *policy, struct v
         return -1;
     if (any_possible(changes, VP_FACET_TOPOLOGY) &&
         write_wanted_topology(root, domain, policy, err) < 0)
+        return -1;
+    if (any_possible(changes, VP_FACET_TUNING) && write_tuning(root, policy, err) < 0)
         return -1;
     return any_possible(changes, VP_FACET_AGENT) ? vp_agent_write(root, err) : 0;
 }

@@ -7,6 +7,7 @@
 #include "decide/rewriteagent.h"
 #include "decide/rewritepart.h"
 #include "decide/rewritetree.h"
+#include "decide/tuning.h"
 #include "decide/vcpus.h"
 
 /* Each facet is some attributes and some children of a few elements; reverting
@@ -69,10 +70,11 @@ static bool alike(const xmlNode *a, const xmlNode *b)
     return a->type == b->type && a->name && b->name && xmlStrEqual(a->name, b->name);
 }
 
-/* What any facet of the guest's CPU may have put into <cpu>. */
-static bool is_any_cpu_child(const xmlNode *node)
+/* What any facet may have put beside it, into <cpu> or <cputune>. */
+static bool is_any_facets(const xmlNode *node)
 {
-    return is_cpu_child(node) || is_topology(node) || is_detail(node);
+    return is_cpu_child(node) || is_topology(node) || is_detail(node) || vp_tuning_is(node) ||
+           vp_rewrite_is_pin(node);
 }
 
 /* The first from `ahead` on that is like `child`; NULL if there is none. In
@@ -84,7 +86,7 @@ static xmlNode *find_alike(const xmlNode *child, xmlNode *ahead)
     for (; ahead; ahead = next_solid(ahead->next)) {
         if (alike(child, ahead))
             return ahead;
-        if (!is_any_cpu_child(ahead) && ++others > 1)
+        if (!is_any_facets(ahead) && ++others > 1)
             return NULL;
     }
     return NULL;
@@ -210,41 +212,72 @@ static int revert_cpu(xmlNode *root, const xmlNode *original, bool *changed, str
     return 0;
 }
 
-/* Pins stand in every <cputune> there is. */
-static bool same_pins(const xmlNode *root, const xmlNode *original)
+/* Pins and tuning stand in every <cputune> there is. */
+static bool same_cputune(const xmlNode *root, const xmlNode *original, vp_rewrite_test *is)
 {
     const xmlNode *left = vp_xml_child(root, "cputune");
     const xmlNode *right = vp_xml_child(original, "cputune");
 
-    while (left && right && same_children(left, right, vp_rewrite_is_pin)) {
+    while (left && right && same_children(left, right, is)) {
         left = vp_xml_again(left);
         right = vp_xml_again(right);
     }
     if (!left && !right)
         return true;
-    return left ? !next_such(left->children, vp_rewrite_is_pin) && !vp_xml_again(left) && !right
-                : !next_such(right->children, vp_rewrite_is_pin) && !vp_xml_again(right);
+    return left ? !next_such(left->children, is) && !vp_xml_again(left) && !right
+                : !next_such(right->children, is) && !vp_xml_again(right);
 }
 
-static int revert_threads(xmlNode *root, const xmlNode *original, bool *changed,
-                          struct vp_error *err)
+static size_t count_cputune(const xmlNode *root)
 {
-    const xmlNode *before = vp_xml_child(original, "cputune");
+    size_t count = 0;
 
-    if (same_pins(root, original))
-        return 0;
-    *changed = true;
-    vp_rewrite_remove_all(root, "cputune", vp_rewrite_is_pin, before != NULL);
-    for (; before; before = vp_xml_again(before)) {
-        xmlNode *cputune;
+    for (const xmlNode *at = vp_xml_child(root, "cputune"); at; at = vp_xml_again(at))
+        count++;
+    return count;
+}
 
-        if (!next_such(before->children, vp_rewrite_is_pin))
+/* As many as there were: each is what it was. */
+static int revert_each(xmlNode *root, const xmlNode *before, vp_rewrite_test *is,
+                       struct vp_error *err)
+{
+    for (xmlNode *now = vp_xml_child(root, "cputune"); now && before;
+         now = vp_xml_again(now), before = vp_xml_again(before)) {
+        if (same_children(now, before, is))
             continue;
-        cputune = vp_tree_part(root, "cputune", err);
-        if (!cputune || copy_children(cputune, before, vp_rewrite_is_pin, err) < 0)
+        vp_rewrite_remove(now, is);
+        if (copy_children(now, before, is, err) < 0)
             return -1;
     }
     return 0;
+}
+
+static int revert_cputune(xmlNode *root, const xmlNode *original, vp_rewrite_test *is,
+                          bool *changed, struct vp_error *err)
+{
+    const xmlNode *before = vp_xml_child(original, "cputune");
+
+    if (same_cputune(root, original, is))
+        return 0;
+    *changed = true;
+    if (count_cputune(root) == count_cputune(original))
+        return revert_each(root, before, is, err);
+    vp_rewrite_remove_all(root, "cputune", is, before != NULL);
+    for (; before; before = vp_xml_again(before)) {
+        xmlNode *cputune;
+
+        if (!next_such(before->children, is))
+            continue;
+        cputune = vp_tree_part(root, "cputune", err);
+        if (!cputune || copy_children(cputune, before, is, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int vp_tuning_revert(xmlNode *root, const xmlNode *original, bool *changed, struct vp_error *err)
+{
+    return revert_cputune(root, original, vp_tuning_is, changed, err);
 }
 
 static int revert_pins(xmlNode *root, const xmlNode *original, bool *changed, struct vp_error *err)
@@ -253,7 +286,7 @@ static int revert_pins(xmlNode *root, const xmlNode *original, bool *changed, st
     xmlNode *vcpu = vp_xml_child(root, "vcpu");
     const xmlNode *before = vp_xml_child(original, "vcpu");
 
-    if (revert_threads(root, original, changed, err) < 0 ||
+    if (revert_cputune(root, original, vp_rewrite_is_pin, changed, err) < 0 ||
         revert_children(root, original, "metadata", vp_rewrite_is_mark, changed, err) < 0)
         return -1;
     if (vcpu && before && revert_attributes(vcpu, before, names, changed, err) < 0)
@@ -278,6 +311,8 @@ static int revert_facet(xmlNode *root, const xmlNode *original, enum vp_facet fa
         return vp_vcpus_revert(root, original, changed, err);
     case VP_FACET_AGENT:
         return vp_agent_revert(root, original, changed, err);
+    case VP_FACET_TUNING:
+        return vp_tuning_revert(root, original, changed, err);
     case VP_FACET_PINS:
         break;
     }

@@ -18,7 +18,6 @@ struct vp_error;
 
 #define VP_HASH_TEXT 72
 #define VP_KEPT_WRITES 16
-#define VP_FACETS 6
 
 struct vp_kept {
     enum vp_facet facet;

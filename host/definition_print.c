@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "decide/policytext.h"
+#include "decide/tuning.h"
 #include "decide/vcpus.h"
 #include "host/definition_kept.h"
 
@@ -91,6 +92,23 @@ static void put_vcpus(struct vp_text *text, const struct vp_domain *domain)
     put_cpus(text, &vcpus.hotpluggable);
 }
 
+/* libvirt puts equal schedulers into one element: vCPU by vCPU it is the same. */
+static void put_tuning(struct vp_text *text, const struct vp_domain *domain)
+{
+    const struct vp_guest_tuning *tuning = &domain->tuning;
+
+    put_number(text, tuning->has_shares);
+    put_number(text, tuning->shares);
+    put_number(text, tuning->period);
+    put_number(text, (unsigned long long)(tuning->quota > 0 ? tuning->quota : 0));
+    for (unsigned i = 0; i < domain->vcpus && tuning->scheduler_count > 0; i++) {
+        struct vp_vcpu_scheduler has = vp_tuning_scheduler_of(domain, i);
+
+        put_number(text, has.policy);
+        put_number(text, has.priority);
+    }
+}
+
 /* Without memory: a hash that equals no other. */
 static void finish(struct vp_text *text, char print[VP_HASH_TEXT])
 {
@@ -132,6 +150,9 @@ void vp_facet_print(const struct vp_domain *domain, enum vp_facet facet, char pr
     case VP_FACET_AGENT:
         put_number(&text, domain->has_agent);
         break;
+    case VP_FACET_TUNING:
+        put_tuning(&text, domain);
+        break;
     }
     finish(&text, print);
 }
@@ -167,6 +188,14 @@ void vp_policy_print_of(const struct vp_policy *policy, char print[VP_HASH_TEXT]
     for (size_t i = 0; i < policy->vcpupin_count; i++) {
         put_cpus(&text, &policy->vcpupin[i].vcpus);
         put_cpus(&text, &policy->vcpupin[i].cpus);
+    }
+    /* Only where there is some: marks of older versions hold without. */
+    if (vp_tuning_any(&policy->tuning)) {
+        put_number(&text, policy->tuning.shares);
+        put_number(&text, policy->tuning.period);
+        put_number(&text, (unsigned long long)policy->tuning.quota);
+        put_number(&text, policy->tuning.scheduler.policy);
+        put_number(&text, policy->tuning.scheduler.priority);
     }
     finish(&text, print);
 }

@@ -21,14 +21,16 @@ enum {
     CHECK_PINS = 4,
     CHECK_DETAILS = 256,
     CHECK_VCPUS = 8,
-    CHECK_AGENT = 16
+    CHECK_AGENT = 16,
+    CHECK_TUNING = 32
 };
 
 static inline int check_of(enum vp_facet facet)
 {
-    static const int of[] = {[VP_FACET_CPU] = CHECK_CPU,     [VP_FACET_TOPOLOGY] = CHECK_TOPOLOGY,
-                             [VP_FACET_PINS] = CHECK_PINS,   [VP_FACET_FEATURES] = CHECK_DETAILS,
-                             [VP_FACET_VCPUS] = CHECK_VCPUS, [VP_FACET_AGENT] = CHECK_AGENT};
+    static const int of[] = {[VP_FACET_CPU] = CHECK_CPU,      [VP_FACET_TOPOLOGY] = CHECK_TOPOLOGY,
+                             [VP_FACET_PINS] = CHECK_PINS,    [VP_FACET_FEATURES] = CHECK_DETAILS,
+                             [VP_FACET_VCPUS] = CHECK_VCPUS,  [VP_FACET_AGENT] = CHECK_AGENT,
+                             [VP_FACET_TUNING] = CHECK_TUNING};
 
     return of[facet];
 }
@@ -98,6 +100,10 @@ static inline bool check_of_facet(xmlNode *node, int facets)
     if ((facets & CHECK_VCPUS) && check_named(node, "vcpus"))
         return true;
     if ((facets & CHECK_AGENT) && check_named(node, "channel") && check_is_agent(node))
+        return true;
+    if ((facets & CHECK_TUNING) && check_named(parent, "cputune") &&
+        (check_named(node, "shares") || check_named(node, "period") || check_named(node, "quota") ||
+         check_named(node, "vcpusched")))
         return true;
     if (!(facets & CHECK_PINS))
         return false;

@@ -60,6 +60,8 @@ static void make_details(const struct trial *trial, struct vp_policy *policy)
                                (char *)"=xsave"};
 
     policy->placement = VP_PLACE_DEDICATED;
+    policy->tuning = (struct vp_tuning){
+        .shares = 77, .period = 20000, .quota = 7000, .scheduler = {VP_SCHEDULER_RR, 3}};
     policy->cpu = (struct vp_cpu_wants){
         .match = VP_MATCH_MINIMUM,
         .check = VP_VERIFY_FULL,
@@ -147,7 +149,8 @@ static void check_equal(xmlDoc *a, xmlDoc *b, int facets, const char *name)
 static void try(int index, const struct trial *trial, const char *text, size_t length)
 {
     static const enum vp_facet all[] = {VP_FACET_CPU,   VP_FACET_TOPOLOGY, VP_FACET_PINS,
-                                        VP_FACET_VCPUS, VP_FACET_AGENT,    VP_FACET_FEATURES};
+                                        VP_FACET_VCPUS, VP_FACET_AGENT,    VP_FACET_FEATURES,
+                                        VP_FACET_TUNING};
     const char *name = entry[index]->d_name;
     VP_AUTO(xmlFreeDoc) xmlDoc *before = vp_xml_parse(text, length, NULL);
     VP_AUTO(xmlFreeDoc) xmlDoc *doc = vp_xml_parse(text, length, NULL);
@@ -171,7 +174,7 @@ static void try(int index, const struct trial *trial, const char *text, size_t l
     check_equal(doc, again, 0, name);
     ck_assert_msg(rewrite(again, trial, domain) == 0, "%s: not idempotent", name);
     ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(again), xmlDocGetRootElement(before),
-                                       all, 6, &reverted, NULL),
+                                       all, VP_FACETS, &reverted, NULL),
                      0);
     ck_assert_int_eq(reverted, facets != 0);
     check_equal(before, again, 0, name);

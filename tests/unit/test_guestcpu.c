@@ -20,77 +20,105 @@
 #include "tests/unit/rewritecheck.h"
 
 #define GOLDEN "tests/unit/golden/"
-#define ALL_OF_CPU (CHECK_CPU | CHECK_DETAILS)
+#define ALL_FACETS (CHECK_CPU | CHECK_DETAILS | CHECK_TOPOLOGY | CHECK_TUNING | CHECK_VCPUS)
 
 static const struct golden {
     const char *name, *input, *keys;
     enum vp_cpu_vendor vendor;
+    int cgroup; /* of the host, 0 not known, -1 none */
+    bool no_realtime;
 } golden[] = {
-    {"maximum", "custom", "cpu-mode = maximum\n", 0},
-    {"maximum-kept", "featured", "cpu-mode = maximum\ncpu-migratable = on\n", 0},
-    {"models-first", "plain", "cpu-mode = custom\ncpu-models = EPYC-Rome EPYC Westmere\n", 0},
-    {"models-any", "custom", "cpu-mode = custom\ncpu-models = EPYC-Rome EPYC Westmere\n", 0},
+    {"maximum", "custom", "cpu-mode = maximum\n", 0, 0, 0},
+    {"maximum-kept", "featured", "cpu-mode = maximum\ncpu-migratable = on\n", 0, 0, 0},
+    {"models-first", "plain", "cpu-mode = custom\ncpu-models = EPYC-Rome EPYC Westmere\n", 0, 0, 0},
+    {"models-any", "custom", "cpu-mode = custom\ncpu-models = EPYC-Rome EPYC Westmere\n", 0, 0, 0},
     {"models-fallback", "custom",
-     "cpu-mode = custom\ncpu-models = Westmere EPYC\ncpu-fallback = allow\n", 0},
-    {"match-minimum", "custom", "cpu-mode = custom\ncpu-models = EPYC\ncpu-match = minimum\n", 0},
-    {"match-strict", "host-model", "cpu-mode = custom\ncpu-models = EPYC\ncpu-match = strict\n", 0},
-    {"check-full", "custom", "cpu-check = full\n", 0},
-    {"check-new-mode", "passthrough", "cpu-mode = host-model\ncpu-check = none\n", 0},
-    {"check-no-cpu", "plain", "cpu-check = full\n", 0},
-    {"migratable-off", "passthrough", "cpu-mode = host-passthrough\ncpu-migratable = off\n", 0},
-    {"migratable-custom", "custom", "cpu-migratable = off\n", 0},
-    {"migratable-new-mode", "host-model", "cpu-mode = maximum\ncpu-migratable = on\n", 0},
-    {"features-added", "custom", "cpu-features = +pcid -vmx ?x2apic !svm =aes\n", 0},
-    {"features-changed", "featured", "cpu-features = -vmx +pcid +sse4.1\n", 0},
-    {"features-met", "featured", "cpu-features = +vmx -pcid\n", 0},
-    {"features-no-cpu", "plain", "cpu-features = +pcid\n", 0},
-    {"features-new-cpu", "plain", "cpu-mode = host-model\ncpu-features = +pcid -x2apic\n", 0},
-    {"features-one-line", "line", "cpu-mode = host-model\ncpu-features = +pcid\n", 0},
-    {"nested-off", "featured", "nested = off\n", 0},
-    {"nested-off-intel", "featured", "nested = off\n", VP_VENDOR_INTEL},
-    {"nested-off-amd", "host-model", "nested = off\n", VP_VENDOR_AMD},
+     "cpu-mode = custom\ncpu-models = Westmere EPYC\ncpu-fallback = allow\n", 0, 0, 0},
+    {"match-minimum", "custom", "cpu-mode = custom\ncpu-models = EPYC\ncpu-match = minimum\n", 0, 0,
+     0},
+    {"match-strict", "host-model", "cpu-mode = custom\ncpu-models = EPYC\ncpu-match = strict\n", 0,
+     0, 0},
+    {"check-full", "custom", "cpu-check = full\n", 0, 0, 0},
+    {"check-new-mode", "passthrough", "cpu-mode = host-model\ncpu-check = none\n", 0, 0, 0},
+    {"check-no-cpu", "plain", "cpu-check = full\n", 0, 0, 0},
+    {"migratable-off", "passthrough", "cpu-mode = host-passthrough\ncpu-migratable = off\n", 0, 0,
+     0},
+    {"migratable-custom", "custom", "cpu-migratable = off\n", 0, 0, 0},
+    {"migratable-new-mode", "host-model", "cpu-mode = maximum\ncpu-migratable = on\n", 0, 0, 0},
+    {"features-added", "custom", "cpu-features = +pcid -vmx ?x2apic !svm =aes\n", 0, 0, 0},
+    {"features-changed", "featured", "cpu-features = -vmx +pcid +sse4.1\n", 0, 0, 0},
+    {"features-met", "featured", "cpu-features = +vmx -pcid\n", 0, 0, 0},
+    {"features-no-cpu", "plain", "cpu-features = +pcid\n", 0, 0, 0},
+    {"features-new-cpu", "plain", "cpu-mode = host-model\ncpu-features = +pcid -x2apic\n", 0, 0, 0},
+    {"features-one-line", "line", "cpu-mode = host-model\ncpu-features = +pcid\n", 0, 0, 0},
+    {"nested-off", "featured", "nested = off\n", 0, 0, 0},
+    {"nested-off-intel", "featured", "nested = off\n", VP_VENDOR_INTEL, 0, 0},
+    {"nested-off-amd", "host-model", "nested = off\n", VP_VENDOR_AMD, 0, 0},
     {"nested-off-custom", "plain", "cpu-mode = custom\ncpu-models = Westmere\nnested = off\n",
-     VP_VENDOR_INTEL},
-    {"nested-on-intel", "passthrough", "nested = on\n", VP_VENDOR_INTEL},
-    {"nested-on-amd", "featured", "nested = on\n", VP_VENDOR_AMD},
-    {"nested-on-unknown", "passthrough", "nested = on\n", 0},
-    {"nested-arm", "arm", "nested = off\ncpu-cache = disable\nmaxphysaddr = emulate:40\n", 0},
-    {"cache-emulate", "featured", "cpu-cache = emulate\n", 0},
-    {"cache-disable", "custom", "cpu-cache = disable\n", 0},
-    {"cache-passthrough", "passthrough", "cpu-cache = passthrough\n", 0},
-    {"cache-passthrough-custom", "custom", "cpu-cache = passthrough\n", 0},
-    {"cache-with-mode", "cache", "cpu-mode = host-model\ncpu-cache = emulate\n", 0},
-    {"addr-emulate", "featured", "maxphysaddr = emulate:42\n", 0},
-    {"addr-new", "custom", "maxphysaddr = emulate:40\n", 0},
-    {"addr-passthrough", "passthrough", "maxphysaddr = passthrough\n", 0},
-    {"addr-passthrough-custom", "custom", "maxphysaddr = passthrough\n", 0},
-    {"addr-obstacle", "featured", "cpu-mode = host-model\ncpu-cache = disable\n", 0},
-    {"pmu-off", "featured", "pmu = off\n", 0},
-    {"pmu-new", "plain", "pmu = on\n", 0},
-    {"pmu-met", "featured", "pmu = on\n", 0},
-    {"hint-on", "passthrough", "kvm-hint-dedicated = on\n", 0},
-    {"hint-on-custom", "custom", "kvm-hint-dedicated = on\n", 0},
-    {"hint-off", "featured", "kvm-hint-dedicated = off\n", 0},
-    {"hint-off-absent", "custom", "kvm-hint-dedicated = off\n", 0},
-    {"hint-auto-dedicated", "passthrough", "kvm-hint-dedicated = auto\nplacement = dedicated\n", 0},
-    {"hint-auto-shared", "featured", "kvm-hint-dedicated = auto\nplacement = shared\n", 0},
-    {"hint-auto-custom", "custom", "kvm-hint-dedicated = auto\nplacement = dedicated\n", 0},
+     VP_VENDOR_INTEL, 0, 0},
+    {"nested-on-intel", "passthrough", "nested = on\n", VP_VENDOR_INTEL, 0, 0},
+    {"nested-on-amd", "featured", "nested = on\n", VP_VENDOR_AMD, 0, 0},
+    {"nested-on-unknown", "passthrough", "nested = on\n", 0, 0, 0},
+    {"nested-arm", "arm", "nested = off\ncpu-cache = disable\nmaxphysaddr = emulate:40\n", 0, 0, 0},
+    {"cache-emulate", "featured", "cpu-cache = emulate\n", 0, 0, 0},
+    {"cache-disable", "custom", "cpu-cache = disable\n", 0, 0, 0},
+    {"cache-passthrough", "passthrough", "cpu-cache = passthrough\n", 0, 0, 0},
+    {"cache-passthrough-custom", "custom", "cpu-cache = passthrough\n", 0, 0, 0},
+    {"cache-with-mode", "cache", "cpu-mode = host-model\ncpu-cache = emulate\n", 0, 0, 0},
+    {"addr-emulate", "featured", "maxphysaddr = emulate:42\n", 0, 0, 0},
+    {"addr-new", "custom", "maxphysaddr = emulate:40\n", 0, 0, 0},
+    {"addr-passthrough", "passthrough", "maxphysaddr = passthrough\n", 0, 0, 0},
+    {"addr-passthrough-custom", "custom", "maxphysaddr = passthrough\n", 0, 0, 0},
+    {"addr-obstacle", "featured", "cpu-mode = host-model\ncpu-cache = disable\n", 0, 0, 0},
+    {"pmu-off", "featured", "pmu = off\n", 0, 0, 0},
+    {"pmu-new", "plain", "pmu = on\n", 0, 0, 0},
+    {"pmu-met", "featured", "pmu = on\n", 0, 0, 0},
+    {"hint-on", "passthrough", "kvm-hint-dedicated = on\n", 0, 0, 0},
+    {"hint-on-custom", "custom", "kvm-hint-dedicated = on\n", 0, 0, 0},
+    {"hint-off", "featured", "kvm-hint-dedicated = off\n", 0, 0, 0},
+    {"hint-off-absent", "custom", "kvm-hint-dedicated = off\n", 0, 0, 0},
+    {"hint-auto-dedicated", "passthrough", "kvm-hint-dedicated = auto\nplacement = dedicated\n", 0,
+     0, 0},
+    {"hint-auto-shared", "featured", "kvm-hint-dedicated = auto\nplacement = shared\n", 0, 0, 0},
+    {"hint-auto-custom", "custom", "kvm-hint-dedicated = auto\nplacement = dedicated\n", 0, 0, 0},
     {"hint-obstacle", "featured",
-     "cpu-mode = host-model\ncpu-cache = disable\nmaxphysaddr = emulate:40\n", 0},
+     "cpu-mode = host-model\ncpu-cache = disable\nmaxphysaddr = emulate:40\n", 0, 0, 0},
     {"hint-auto-new-mode", "featured",
      "cpu-mode = host-model\ncpu-cache = disable\nmaxphysaddr = emulate:40\n"
      "kvm-hint-dedicated = auto\n",
-     0},
+     0, 0, 0},
     {"all-of-it", "plain",
      "cpu-mode = host-passthrough\ncpu-check = none\ncpu-migratable = off\ncpu-features = -pcid\n"
      "nested = on\ncpu-cache = passthrough\nmaxphysaddr = emulate:45\npmu = off\n"
      "kvm-hint-dedicated = auto\nplacement = dedicated\n"
      "topology = sockets=1 cores=2 threads=2\n",
-     VP_VENDOR_AMD},
+     VP_VENDOR_AMD, 0, 0},
     {"all-commented", "comment",
      "cpu-mode = maximum\ncpu-features = -pcid\nnested = off\npmu = off\n"
      "kvm-hint-dedicated = on\nplacement = dedicated\n",
-     VP_VENDOR_INTEL},
+     VP_VENDOR_INTEL, 0, 0},
+    {"tuning-new", "plain", "shares = 512\nperiod = 50000\nquota = 25000\n", 0, 0, 0},
+    {"tuning-changed", "tuned", "shares = 512\nquota = 25000\nvcpu-scheduler = batch\n", 0, 0, 0},
+    {"tuning-met", "tuned", "shares = 2048\n", 0, 0, 0},
+    {"tuning-keep", "tuned", "shares = keep\nquota = keep\nvcpu-scheduler = keep\n", 0, 0, 0},
+    {"tuning-no-limit", "tuned", "quota = -1\n", 0, 0, 0},
+    {"tuning-no-limit-met", "plain", "quota = -1\n", 0, 0, 0},
+    {"tuning-fifo", "passthrough", "vcpu-scheduler = fifo:5\n", 0, 0, 0},
+    {"tuning-rr-one-line", "line", "vcpu-scheduler = rr:99\nshares = 2\n", 0, 0, 0},
+    {"tuning-schedulers", "scheduled", "vcpu-scheduler = idle\n", 0, 0, 0},
+    {"tuning-scheduler-met", "scheduled", "vcpu-scheduler = keep\nperiod = 100000\n", 0, 0, 0},
+    {"tuning-more-vcpus", "scheduled", "vcpus = 6\nvcpu-scheduler = batch\n", 0, 0, 0},
+    {"tuning-twice", "twice", "shares = 3\nvcpu-scheduler = batch\n", 0, 0, 0},
+    {"tuning-v1-too-few", "plain", "shares = 1\nperiod = 50000\n", 0, 1, 0},
+    {"tuning-v2-too-many", "tuned", "shares = 20000\nquota = 1000\n", 0, 2, 0},
+    {"tuning-v2-few", "plain", "shares = 1\n", 0, 2, 0},
+    {"tuning-no-controller", "plain", "shares = 512\nquota = 5000\nvcpu-scheduler = batch\n", 0, -1,
+     0},
+    {"tuning-no-realtime", "plain", "shares = 512\nvcpu-scheduler = fifo:1\n", 0, 1, true},
+    {"tuning-all", "comment",
+     "cpu-mode = maximum\ntopology = auto\nshares = 512\nperiod = 20000\nquota = -1\n"
+     "vcpu-scheduler = rr:1\n",
+     0, 0, 0},
 };
 
 static char *read_file(const char *path, size_t *length)
@@ -158,6 +186,9 @@ static bool run_case(const struct golden *test, xmlDoc *doc, FILE *out)
     struct vp_error err = {0};
     bool changed = false;
 
+    one.tuning_host = (struct vp_tuning_host){.cgroup = test->cgroup > 0 ? test->cgroup : 0,
+                                              .no_controller = test->cgroup < 0,
+                                              .no_realtime = test->no_realtime};
     ck_assert_msg(vp_rewrite_guest_cpu(xmlDocGetRootElement(doc), &one, &changes, &err) == 0, "%s",
                   err.text);
     for (size_t i = 0; i < changes.count; i++)
@@ -212,8 +243,10 @@ END_TEST
 /* Equal outside the facets, idempotent, and revert gives back what was there. */
 START_TEST(keeps_its_promises)
 {
-    static const enum vp_facet facets[] = {VP_FACET_TOPOLOGY, VP_FACET_FEATURES, VP_FACET_CPU};
-    static const enum vp_facet backwards[] = {VP_FACET_CPU, VP_FACET_FEATURES, VP_FACET_TOPOLOGY};
+    static const enum vp_facet facets[] = {VP_FACET_TOPOLOGY, VP_FACET_FEATURES, VP_FACET_TUNING,
+                                           VP_FACET_VCPUS, VP_FACET_CPU};
+    static const enum vp_facet backwards[] = {VP_FACET_CPU, VP_FACET_VCPUS, VP_FACET_TUNING,
+                                              VP_FACET_FEATURES, VP_FACET_TOPOLOGY};
     const struct golden *test = &golden[_i];
     VP_AUTO(free) char *input = NULL, *again = NULL;
     VP_AUTO(xmlFreeDoc) xmlDoc *before = NULL;
@@ -226,17 +259,17 @@ START_TEST(keeps_its_promises)
     before = read_input(test, &input, &length);
     doc = read_input(test, &again, &length);
     changed = run_case(test, doc, NULL);
-    check_equal(before, doc, changed ? ALL_OF_CPU | CHECK_TOPOLOGY : 0);
+    check_equal(before, doc, changed ? ALL_FACETS : 0);
     once = xmlCopyDoc(doc, 1);
     ck_assert(!run_case(test, doc, NULL));
     check_equal(once, doc, 0);
     other = xmlCopyDoc(doc, 1);
     ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(doc), xmlDocGetRootElement(before),
-                                       facets, 3, &reverted, NULL),
+                                       facets, 5, &reverted, NULL),
                      0);
     ck_assert_int_eq(reverted, changed);
     ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(other), xmlDocGetRootElement(before),
-                                       backwards, 3, &reverted, NULL),
+                                       backwards, 5, &reverted, NULL),
                      0);
     check_equal(before, other, 0);
     check_equal(before, doc, 0);

@@ -144,8 +144,10 @@ static void expect_policies(const char *path, const char *text)
 
     vp_conf_read_text(draft, path, text, strlen(text), &findings);
     vp_draft_finish(draft, "h1.example.net", &set, &findings);
-    if (findings.count > 0)
-        ck_abort_msg("%s\n%s", vp_finding_line(&findings.item[0], line, sizeof(line)), text);
+    /* That host-passthrough binds guests to like hosts is said of good policies, too. */
+    for (size_t i = 0; i < findings.count; i++)
+        if (findings.item[i].grade == VP_ERROR || strcmp(findings.item[i].key, "cpu-mode") != 0)
+            ck_abort_msg("%s\n%s", vp_finding_line(&findings.item[i], line, sizeof(line)), text);
     ck_assert_ptr_nonnull(set);
     vp_policy_set_free(set);
     vp_draft_free(draft);
