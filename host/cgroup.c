@@ -27,9 +27,16 @@ static bool has_word(const char *text, const char *word)
     return false;
 }
 
-/* What the mount point `dir` is: v2 with or without cpuset, a v1 hierarchy
- * with it, or neither. *is_v2 says whether it is a v2 mount at all. */
-static enum vp_cgroup_version probe(const char *dir, bool *is_v2)
+/* A controller, and the file by which a group of its own v1 hierarchy is told. */
+struct kind {
+    const char *controller, *file;
+};
+static const struct kind cpuset_kind = {"cpuset", VP_CPUSET_FILE};
+static const struct kind cpu_kind = {"cpu", "cpu.shares"};
+
+/* What the mount point `dir` is: v2 with or without the controller, a v1
+ * hierarchy with it, or neither. *is_v2 says whether it is a v2 mount at all. */
+static enum vp_cgroup_version probe(const struct kind *kind, const char *dir, bool *is_v2)
 {
     char path[512], text[1024];
 
@@ -38,9 +45,9 @@ static enum vp_cgroup_version probe(const char *dir, bool *is_v2)
         return VP_CGROUP_NONE;
     if (vp_file_read(AT_FDCWD, path, text, sizeof(text)) >= 0) {
         *is_v2 = true;
-        return has_word(text, "cpuset") ? VP_CGROUP_V2 : VP_CGROUP_NONE;
+        return has_word(text, kind->controller) ? VP_CGROUP_V2 : VP_CGROUP_NONE;
     }
-    snprintf(path, sizeof(path), "%s/" VP_CPUSET_FILE, dir);
+    snprintf(path, sizeof(path), "%s/%s", dir, kind->file);
     return access(path, F_OK) == 0 ? VP_CGROUP_V1 : VP_CGROUP_NONE;
 }
 
@@ -55,7 +62,8 @@ static int found(struct vp_cgroups *cgroups, enum vp_cgroup_version version, con
 }
 
 /* v1 and hybrid: each controller, or a few joined ones, in a directory. */
-static int find_below(const char *dir, struct vp_cgroups *cgroups, struct vp_error *err)
+static int find_below(const struct kind *kind, const char *dir, struct vp_cgroups *cgroups,
+                      struct vp_error *err)
 {
     DIR *list = opendir(dir);
     struct dirent *entry;
@@ -72,7 +80,7 @@ static int find_below(const char *dir, struct vp_cgroups *cgroups, struct vp_err
             continue;
         if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name) >= sizeof(path))
             continue;
-        version = probe(path, &is_v2);
+        version = probe(kind, path, &is_v2);
         if (version != VP_CGROUP_NONE)
             result = found(cgroups, version, path, err);
     }
@@ -80,8 +88,8 @@ static int find_below(const char *dir, struct vp_cgroups *cgroups, struct vp_err
     return result;
 }
 
-int vp_cgroups_find(const char *cgroup_dir, const char *proc, struct vp_cgroups *cgroups,
-                    struct vp_error *err)
+static int find(const struct kind *kind, const char *cgroup_dir, const char *proc,
+                struct vp_cgroups *cgroups, struct vp_error *err)
 {
     enum vp_cgroup_version version;
     char path[512];
@@ -95,16 +103,28 @@ int vp_cgroups_find(const char *cgroup_dir, const char *proc, struct vp_cgroups 
     strcpy(cgroups->proc, proc);
     /* First the unified layout: below a v2 mount every group's directory has a
      * cpuset.cpus and would look like a v1 mount. */
-    version = probe(cgroup_dir, &is_v2);
+    version = probe(kind, cgroup_dir, &is_v2);
     if (is_v2 && version == VP_CGROUP_NONE)
         return 0;
     if (is_v2)
         return found(cgroups, version, cgroup_dir, err);
-    snprintf(path, sizeof(path), "%s/cpuset", cgroup_dir);
-    version = probe(path, &is_v2);
+    snprintf(path, sizeof(path), "%s/%s", cgroup_dir, kind->controller);
+    version = probe(kind, path, &is_v2);
     if (version != VP_CGROUP_NONE)
         return found(cgroups, version, path, err);
-    return find_below(cgroup_dir, cgroups, err);
+    return find_below(kind, cgroup_dir, cgroups, err);
+}
+
+int vp_cgroups_find(const char *cgroup_dir, const char *proc, struct vp_cgroups *cgroups,
+                    struct vp_error *err)
+{
+    return find(&cpuset_kind, cgroup_dir, proc, cgroups, err);
+}
+
+int vp_cgroups_find_cpu(const char *cgroup_dir, const char *proc, struct vp_cgroups *cgroups,
+                        struct vp_error *err)
+{
+    return find(&cpu_kind, cgroup_dir, proc, cgroups, err);
 }
 
 /* The path that the kernel gives for a process, made a directory of ours. */
@@ -128,15 +148,15 @@ static int group_dir(const struct vp_cgroups *cgroups, const char *path, pid_t p
     return 0;
 }
 
-int vp_cgroup_of(const struct vp_cgroups *cgroups, pid_t pid, pid_t tid, char *dir, size_t size,
-                 struct vp_error *err)
+static int group_of(const struct vp_cgroups *cgroups, const char *controller, pid_t pid, pid_t tid,
+                    char *dir, size_t size, struct vp_error *err)
 {
     char path[320], text[PROC_CGROUP_TEXT];
     const char *group;
     ssize_t length;
 
     if (cgroups->version == VP_CGROUP_NONE)
-        return vp_fail(err, VP_HOST, "this host has no cpuset controller");
+        return vp_fail(err, VP_HOST, "this host has no %s controller", controller);
     if (tid > 0)
         snprintf(path, sizeof(path), "%s/%d/task/%d/cgroup", cgroups->proc, (int)pid, (int)tid);
     else
@@ -146,10 +166,22 @@ int vp_cgroup_of(const struct vp_cgroups *cgroups, pid_t pid, pid_t tid, char *d
         return vp_fail(err, VP_GONE, "process %d has ended", (int)(tid > 0 ? tid : pid));
     if (length < 0)
         return vp_fail_errno(err, VP_HOST, (int)-length, "%s", path);
-    group = vp_cgroup_line(cgroups->version, text);
+    group = vp_cgroup_line_of(cgroups->version, controller, text);
     if (!group || group[0] != '/')
-        return vp_fail(err, VP_HOST, "%s has no line for the cpuset controller", path);
+        return vp_fail(err, VP_HOST, "%s has no line for the %s controller", path, controller);
     return group_dir(cgroups, group, pid, dir, size, err);
+}
+
+int vp_cgroup_of(const struct vp_cgroups *cgroups, pid_t pid, pid_t tid, char *dir, size_t size,
+                 struct vp_error *err)
+{
+    return group_of(cgroups, cpuset_kind.controller, pid, tid, dir, size, err);
+}
+
+int vp_cgroup_cpu_of(const struct vp_cgroups *cgroups, pid_t pid, char *dir, size_t size,
+                     struct vp_error *err)
+{
+    return group_of(cgroups, cpu_kind.controller, pid, 0, dir, size, err);
 }
 
 int vp_cgroup_guest_root(const struct vp_cgroups *cgroups, pid_t pid, char *dir, size_t size,

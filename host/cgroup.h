@@ -28,6 +28,15 @@ struct vp_cgroups {
 int vp_cgroups_find(const char *cgroup_dir, const char *proc, struct vp_cgroups *cgroups,
                     struct vp_error *err);
 
+/* The same for the hierarchy that has the cpu controller: cpu.shares and
+ * cpu.cfs_quota_us on v1, cpu.weight and cpu.max on v2. */
+int vp_cgroups_find_cpu(const char *cgroup_dir, const char *proc, struct vp_cgroups *cgroups,
+                        struct vp_error *err);
+
+/* The directory of a process's group there; VP_GONE if it has ended. */
+int vp_cgroup_cpu_of(const struct vp_cgroups *cgroups, pid_t pid, char *dir, size_t size,
+                     struct vp_error *err);
+
 /* The directory of the cpuset group of a process or, with tid > 0, of that
  * thread of it: from /proc/PID[/task/TID]/cgroup. VP_GONE if it has ended. */
 int vp_cgroup_of(const struct vp_cgroups *cgroups, pid_t pid, pid_t tid, char *dir, size_t size,

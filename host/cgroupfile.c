@@ -159,8 +159,8 @@ int vp_cgroup_write_failed(enum vp_cgroup_version version, const char *group,
     return vp_fail_errno(err, VP_HOST, number, "CPUs %s for %s", text, group);
 }
 
-/* Whether the comma list `names` of `length` bytes has the controller cpuset. */
-static bool lists_cpuset(const char *names, size_t length)
+/* Whether the comma list `names` of `length` bytes has that controller. */
+static bool lists(const char *names, size_t length, const char *controller)
 {
     const char *end = names + length;
 
@@ -168,7 +168,7 @@ static bool lists_cpuset(const char *names, size_t length)
         const char *comma = memchr(names, ',', (size_t)(end - names));
         size_t word = (size_t)((comma ? comma : end) - names);
 
-        if (word == strlen("cpuset") && memcmp(names, "cpuset", word) == 0)
+        if (word == strlen(controller) && memcmp(names, controller, word) == 0)
             return true;
         names += word + 1;
     }
@@ -176,6 +176,11 @@ static bool lists_cpuset(const char *names, size_t length)
 }
 
 char *vp_cgroup_line(enum vp_cgroup_version version, char *text)
+{
+    return vp_cgroup_line_of(version, "cpuset", text);
+}
+
+char *vp_cgroup_line_of(enum vp_cgroup_version version, const char *controller, char *text)
 {
     char *next;
 
@@ -190,7 +195,7 @@ char *vp_cgroup_line(enum vp_cgroup_version version, char *text)
             continue;
         names++;
         if (version == VP_CGROUP_V2 ? strncmp(line, "0::", 3) == 0
-                                    : lists_cpuset(names, (size_t)(path - names)))
+                                    : lists(names, (size_t)(path - names), controller))
             return path + 1;
     }
     return NULL;

@@ -42,5 +42,7 @@ int vp_cgroup_write_failed(enum vp_cgroup_version version, const char *group,
 /* Finds the line of the cpuset hierarchy in the text of /proc/PID/cgroup and
  * cuts its path out (the text is changed). NULL if there is none. Pure. */
 char *vp_cgroup_line(enum vp_cgroup_version version, char *text);
+/* The same for another controller. */
+char *vp_cgroup_line_of(enum vp_cgroup_version version, const char *controller, char *text);
 
 #endif
