@@ -37,7 +37,7 @@ static int take_policy_dir(const struct vp_ctl *ctl, struct vp_engine *engine, s
     engine->set = set;
     engine->stale = false;
     engine->where = ctl->where;
-    return 0;
+    return vp_engine_tuning_facts(engine, err);
 }
 
 int vp_ctl_check_where(const struct vp_ctl *ctl, struct vp_error *err)

@@ -76,6 +76,8 @@ static int decide_cpu(const struct vp_ctl *ctl, struct vp_engine *engine, enum v
     if (decision->host_cannot[0])
         refuse(decision, decision->host_cannot);
     for (size_t i = 0; i < decision->changes.count; i++) {
+        if (!vp_facet_is_guest_cpu(decision->changes.item[i].facet))
+            continue;
         if (op == VP_OP_DEFINE && !decision->changes.item[i].impossible)
             continue; /* rewriting it is what meets the policy */
         vp_change_text(&decision->changes.item[i], text, sizeof(text));
@@ -181,7 +183,11 @@ int vp_decision_apply(struct vp_decision *decision, enum vp_rewrite_op op, bool 
     *changed = false;
     if (op == VP_OP_DEFINE)
         return managed ? apply_definition(decision, root, changed, err) : 0;
-    if (managed && decision->pins.count > 0)
-        return vp_rewrite_pins(root, &decision->pins, policy->name, changed, err);
-    return vp_rewrite_strip(root, changed, err);
+    if (!managed || decision->pins.count == 0) {
+        if (vp_rewrite_strip(root, changed, err) != 0)
+            return -1;
+    } else if (vp_rewrite_pins(root, &decision->pins, policy->name, changed, err) != 0) {
+        return -1;
+    }
+    return managed ? vp_rewrite_tuning(root, policy, changed, err) : 0;
 }

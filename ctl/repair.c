@@ -96,13 +96,14 @@ int vp_repair_guest(struct vp_engine *engine, const struct vp_guest_row *row, bo
                     struct vp_repaired *repaired, struct vp_error *err)
 {
     struct vp_diffs before = {0}, left = {0};
+    struct vp_pin_report report = {0};
     int64_t began = monotonic_us(), took;
     int result;
 
     *repaired = (struct vp_repaired){0};
     result = compare(engine, row, &before, err);
     if (result == 0)
-        result = vp_engine_apply(engine, row->uuid, false, NULL, err);
+        result = vp_engine_apply(engine, row->uuid, false, &report, err);
     took = monotonic_us() - began;
     if (result == 0)
         result = compare(engine, row, &left, err);
@@ -110,6 +111,12 @@ int vp_repair_guest(struct vp_engine *engine, const struct vp_guest_row *row, bo
     repaired->left = (unsigned)left.count;
     if (result == 0 && left.count > 0)
         say_left(&left, repaired);
+    if (result == 0 && report.tuning[0]) {
+        repaired->left++;
+        repaired->differed++;
+        snprintf(repaired->why, sizeof(repaired->why), "%s", report.tuning);
+    }
+    vp_diffs_clear(&report.left);
     for (size_t i = 0; result == 0 && record && i < before.count; i++)
         result = record_diff(engine, row, &before.item[i], still_differs(&before.item[i], &left),
                              took, err);

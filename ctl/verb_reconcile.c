@@ -132,8 +132,10 @@ static int tell_libvirt(struct pass *pass, struct vp_error *err)
         if (vp_status_load(pass->engine->status_dir, row->name, &status, &own) == 0 &&
             vp_engine_pins(pass->engine, row, status->domain, &pins, &own) == 0 &&
             (domain = vp_virt_domain(connection, row->uuid, &own)) &&
-            vp_virt_tell_pins(domain, &pins, &status->domain->pins, row->plan->policy, &told,
-                              &own) != 0)
+            (vp_virt_tell_pins(domain, &pins, &status->domain->pins, row->plan->policy, &told,
+                               &own) != 0 ||
+             vp_virt_set_tuning(domain, &row->plan->tuning, &status->domain->tuning,
+                                VIR_DOMAIN_AFFECT_LIVE, &told, &own) != 0))
             note(pass, row->name, "libvirt's pins not set", own.text, true);
         vp_pins_clear(&pins);
     }

@@ -49,6 +49,8 @@ static void replan_all(struct vp_enforcer *enforcer)
             vp_wrap(&err, "planning %s anew", guest->row.name);
             vp_enforcer_complain(enforcer, &err);
         }
+        if (changed) /* also of shares and quota, which no pin shows */
+            vp_virtside_want(enforcer->virtside, guest->row.uuid, VP_VIRT_TELL);
     }
     enforcer->sync_wanted = true;
     enforcer->adopt_wanted = true;

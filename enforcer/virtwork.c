@@ -117,6 +117,10 @@ static int tell(struct work *work, virDomainPtr domain, const struct facts *fact
     if (pins.count > 0)
         result = vp_virt_tell_pins(domain, &pins, &facts->status->domain->pins,
                                    facts->row.plan->policy, &told, err);
+    if (result == 0)
+        result =
+            vp_virt_set_tuning(domain, &facts->row.plan->tuning, &facts->status->domain->tuning,
+                               VIR_DOMAIN_AFFECT_LIVE, &told, err);
     vp_pins_clear(&pins);
     return result;
 }

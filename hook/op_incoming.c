@@ -30,7 +30,8 @@ static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
     for (size_t i = 0; i < changes.count && result == 0; i++) {
         const struct vp_change *change = &changes.item[i];
 
-        if (policy->mode == VP_MODE_ENFORCE && policy->on_migrate == VP_VERDICT_REFUSE)
+        if (policy->mode == VP_MODE_ENFORCE && policy->on_migrate == VP_VERDICT_REFUSE &&
+            vp_facet_is_guest_cpu(change->facet))
             result = vp_fail(err, VP_REFUSED,
                              "guest %s is %s, policy %s wants %s; this takes effect at the next "
                              "cold start (on-migrate = refuse)",
@@ -77,7 +78,7 @@ static int print_plan(struct vp_hook *hook, const struct vp_plan *plan, struct v
 {
     struct vp_guest_row row = {.plan = (struct vp_plan *)plan};
     struct vp_pins pins = {0};
-    bool changed = false;
+    bool changed = false, tuned = false;
     int result = vp_engine_pins(&hook->engine, &row, hook->domain, &pins, err);
 
     if (result == 0 && pins.count > 0)
@@ -85,7 +86,10 @@ static int print_plan(struct vp_hook *hook, const struct vp_plan *plan, struct v
             vp_rewrite_pins(xmlDocGetRootElement(hook->doc), &pins, plan->policy, &changed, err);
     else if (result == 0)
         result = vp_rewrite_strip(xmlDocGetRootElement(hook->doc), &changed, err);
-    if (result == 0 && changed)
+    if (result == 0)
+        result =
+            vp_rewrite_tuning(xmlDocGetRootElement(hook->doc), hook->choice.policy, &tuned, err);
+    if (result == 0 && (changed || tuned))
         result = print(hook, err);
     vp_pins_clear(&pins);
     return result;

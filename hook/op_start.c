@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* prepare and started: a guest starts on this host. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -37,6 +38,32 @@ static bool all_impossible(const struct vp_changes *changes)
     return true;
 }
 
+/* The guest CPU alone is what on-start is about: a channel that is missing is no
+ * CPU, and tuning is put in force at started. */
+static bool misses_cpu(const struct vp_changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        if (vp_facet_is_guest_cpu(changes->item[i].facet))
+            return true;
+    return false;
+}
+
+/* Of tuning only what this host cannot have is worth a word. */
+static void drop_tuning(struct vp_changes *changes)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < changes->count; i++) {
+        if (changes->item[i].facet != VP_FACET_TUNING || changes->item[i].impossible) {
+            changes->item[kept++] = changes->item[i];
+            continue;
+        }
+        free(changes->item[i].from);
+        free(changes->item[i].to);
+    }
+    changes->count = kept;
+}
+
 /* Incoming, restored and reverted guests must not be refused for their CPU:
  * a refusal there loses a guest that exists. */
 static bool may_refuse_cpu(struct vp_hook *hook)
@@ -59,18 +86,19 @@ static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
     struct vp_policy one;
     char text[768];
     int result = 0;
+    bool rewritten;
 
     vp_domcaps_known(&hook->engine, hook->domain, xmlDocGetRootElement(hook->doc),
                      hook->choice.policy, &one);
     if (vp_guest_cpu_check(hook->domain, &one, VP_OP_DEFINE, &changes) < 0)
         return vp_fail(err, VP_HOST, "out of memory");
+    rewritten = !all_impossible(&changes) && hook->choice.policy->mode == VP_MODE_ENFORCE;
+    if (rewritten)
+        vp_hook_request(hook, "definition");
+    drop_tuning(&changes);
     if (changes.count > 0) {
-        bool rewritten = !all_impossible(&changes) && hook->choice.policy->mode == VP_MODE_ENFORCE;
-
         describe(&changes, hook->choice.policy->name, text, sizeof(text));
-        if (rewritten)
-            vp_hook_request(hook, "definition");
-        if (may_refuse_cpu(hook))
+        if (misses_cpu(&changes) && may_refuse_cpu(hook))
             result = vp_fail(err, VP_REFUSED, "%s; %s", text,
                              rewritten ? "virtpind now writes the definition to the policy: start "
                                          "the guest again, or run: virtpin start NAME"
@@ -127,6 +155,10 @@ static void report_left(const struct vp_hook *hook, const struct vp_pin_report *
                     vp_role_word(diff->role), diff->index, found, wanted,
                     vp_drift_kind_word(diff->kind));
     }
+    if (report->tuning[0])
+        vp_journal(LOG_WARNING, VP_MSG_DRIFT, &(struct vp_field){"VIRTPIN_GUEST", hook->name}, 1,
+                   "guest %s starts without the tuning of its policy: %s", hook->name,
+                   report->tuning);
 }
 
 int vp_op_started(struct vp_hook *hook, struct vp_error *err)

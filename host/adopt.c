@@ -300,6 +300,30 @@ static int replan_released(struct vp_engine *engine, struct adoption *a, bool *c
     return *changed ? vp_engine_give_back(engine, a->status, false, err) : 0;
 }
 
+/* Tuning takes nothing from anybody: the new plan's is in force at once, what
+ * the old one's had besides goes back to the definition's. What the kernel
+ * refuses is the enforcer's to report when it compares. */
+static int retune(struct vp_engine *engine, const struct vp_guest_row *before,
+                  const struct adoption *a, struct vp_error *err)
+{
+    struct vp_tuning was = vp_row_tuning(before), now;
+    struct vp_guest_row row = {0};
+    struct vp_error refused = {0};
+    int result = vp_ledger_guest(engine->ledger, before->uuid, &row, err);
+
+    if (result == 1 && row.pid == a->status->pid) {
+        now = vp_row_tuning(&row);
+        result = vp_engine_tune_back(engine, a->status, &was, &now, err);
+        if (result == 0 && vp_engine_tune(engine, &row, a->status, NULL, &refused) < 0) {
+            if (err)
+                *err = refused;
+            result = -1;
+        }
+    }
+    vp_guest_row_clear(&row);
+    return result < 0 ? -1 : 0;
+}
+
 int vp_engine_replan(struct vp_engine *engine, const char *uuid, bool *changed,
                      struct vp_error *err)
 {
@@ -321,6 +345,8 @@ int vp_engine_replan(struct vp_engine *engine, const char *uuid, bool *changed,
         } else if (result == 0) {
             result = replan_run(engine, &a, changed, err);
         }
+        if (result == 0 && policy && policy->mode != VP_MODE_OFF)
+            result = retune(engine, &row, &a, err);
     }
     adoption_clear(&a);
     vp_guest_row_clear(&row);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Puts plans in force on running guests. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,23 @@ static void merge_report(struct vp_pin_report *total, struct vp_pin_report *roun
     total->left = round->left;
 }
 
+/* What the kernel refuses of tuning is a finding, never a failure. */
+static int tune_row(struct vp_engine *engine, const struct vp_guest_row *row,
+                    const struct vp_status *status, struct vp_pin_report *report,
+                    struct vp_error *err)
+{
+    struct vp_error own = {0};
+
+    if (vp_engine_tune(engine, row, status, NULL, &own) < 0) {
+        if (err)
+            *err = own;
+        return -1;
+    }
+    if (report)
+        snprintf(report->tuning, sizeof(report->tuning), "%.255s", own.text);
+    return 0;
+}
+
 int vp_engine_pin_status(struct vp_engine *engine, const struct vp_status *status,
                          const struct vp_pins *pins, bool always, struct vp_pin_report *report,
                          struct vp_error *err)
@@ -84,6 +102,8 @@ static int apply_row(struct vp_engine *engine, const struct vp_guest_row *row, b
     result = vp_engine_pins(engine, row, status->domain, &pins, err);
     if (result == 0 && pins.count > 0)
         result = vp_engine_pin_status(engine, status, &pins, always, report, err);
+    if (result == 0)
+        result = tune_row(engine, row, status, report, err);
     vp_pins_clear(&pins);
     return result;
 }
@@ -114,6 +134,7 @@ static int apply_once(struct vp_engine *engine, const char *uuid, bool always,
                       struct vp_pin_report *report, struct vp_error *err)
 {
     struct vp_guest_row row = {0};
+    struct vp_tuning tuning;
     uint64_t before;
     int result = 0;
     int found;
@@ -123,7 +144,8 @@ static int apply_once(struct vp_engine *engine, const char *uuid, bool always,
     found = vp_ledger_guest(engine->ledger, uuid, &row, err);
     if (found <= 0)
         return found < 0 ? -1 : 1;
-    if (row.state == VP_GUEST_RUNNING && vp_row_in_force(&row))
+    tuning = vp_row_tuning(&row);
+    if (row.state == VP_GUEST_RUNNING && (vp_row_in_force(&row) || vp_tuning_any(&tuning)))
         result = apply_row(engine, &row, always, report, err);
     if (result == 0)
         result = still_so(engine, &row, before, err);

@@ -50,7 +50,8 @@ int vp_engine_open_here(struct vp_engine *engine, const struct vp_conf_where *wh
     if (vp_engine_begin(engine, where, err) < 0 ||
         vp_conf_in_force(&engine->where, &engine->set, &engine->stale, &engine->findings, err) < 0)
         return -1;
-    if (vp_cgroups_find(engine->set->host.cgroup_dir, NULL, &engine->cgroups, err) < 0)
+    if (vp_cgroups_find(engine->set->host.cgroup_dir, NULL, &engine->cgroups, err) < 0 ||
+        vp_engine_tuning_facts(engine, err) < 0)
         return -1;
     return vp_topology_cached(engine->set->host.run_dir, spec, &engine->topology, err);
 }

@@ -15,6 +15,7 @@
 #include "host/conf.h"
 #include "host/ledger.h"
 #include "host/pin.h"
+#include "host/tune.h"
 
 struct vp_error;
 
@@ -27,8 +28,9 @@ struct vp_engine {
     struct vp_findings findings;  /* of loading */
     struct vp_topology *topology; /* owned */
     struct vp_cgroups cgroups;
-    struct vp_ledger *ledger; /* owned; NULL until vp_engine_ledger */
-    bool rebuilt;             /* the ledger was missing or broken: adopt what runs */
+    struct vp_cgroups cpu_cgroups; /* the hierarchy that has the cpu controller */
+    struct vp_ledger *ledger;      /* owned; NULL until vp_engine_ledger */
+    bool rebuilt;                  /* the ledger was missing or broken: adopt what runs */
     char nodename[256];
     char status_dir[PATH_MAX];     /* libvirt's status files */
     char definition_dir[PATH_MAX]; /* and its definitions */
@@ -107,6 +109,23 @@ int vp_engine_pins(struct vp_engine *engine, const struct vp_guest_row *row,
 int vp_engine_pin_status(struct vp_engine *engine, const struct vp_status *status,
                          const struct vp_pins *pins, bool always, struct vp_pin_report *report,
                          struct vp_error *err);
+
+/* Finds the cpu controller and notes in every policy of the set what this host
+ * can hold of its tuning: whoever replaces engine->set calls it again. */
+int vp_engine_tuning_facts(struct vp_engine *engine, struct vp_error *err);
+
+/* Puts the plan's shares, period, quota and scheduler in force on a guest whose
+ * status file was read; nothing where the row's plan is not in force. What the
+ * kernel refuses stands in *report (may be NULL; the caller clears left) and in
+ * *err, and 0 is returned. */
+int vp_engine_tune(struct vp_engine *engine, const struct vp_guest_row *row,
+                   const struct vp_status *status, struct vp_tune_report *report,
+                   struct vp_error *err);
+
+/* What `was` put in force and `now` does not becomes what the definition says. */
+int vp_engine_tune_back(struct vp_engine *engine, const struct vp_status *status,
+                        const struct vp_tuning *was, const struct vp_tuning *now,
+                        struct vp_error *err);
 
 /* Puts a running guest's plan in force and reads it back; repeats when the
  * ledger's gen rose meanwhile. Under audit nothing is written. *report may be

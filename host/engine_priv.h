@@ -28,6 +28,12 @@ int *vp_keep_of_plan(const struct vp_plan *plan, const struct vp_domain *domain)
 /* Whether a row's plan keeps the guest's threads somewhere. */
 bool vp_row_in_force(const struct vp_guest_row *row);
 
+/* The tuning that a row keeps in force; nothing if it does not. */
+struct vp_tuning vp_row_tuning(const struct vp_guest_row *row);
+
+/* The definition on disk, without pins that virtpin wrote; NULL if there is none. */
+struct vp_domain *vp_engine_definition(const struct vp_engine *engine, const char *name);
+
 /* Whether the process still runs (a zombie does not). */
 bool vp_process_alive(pid_t pid, uint64_t start);
 

@@ -27,27 +27,28 @@ static struct vp_domain *read_definition(const char *text, size_t length)
     return domain;
 }
 
-/* The pins of the definition on disk; the file is libvirt's own and private,
+/* The definition on disk; the file is libvirt's own and private,
  * but stable, and asking libvirt is not for this side. */
-static void definition_pins(const char *dir, const struct vp_domain *live,
-                            struct vp_domain **definition)
+struct vp_domain *vp_engine_definition(const struct vp_engine *engine, const char *name)
 {
-    char path[PATH_MAX];
+    struct vp_domain *definition = NULL;
     VP_AUTO(free) char *text = NULL;
+    char path[PATH_MAX];
     struct stat st;
     int fd;
 
-    *definition = NULL;
-    if (snprintf(path, sizeof(path), "%s/%s.xml", dir, live->name) >= (int)sizeof(path))
-        return;
+    if (snprintf(path, sizeof(path), "%s/%s.xml", engine->definition_dir, name) >=
+        (int)sizeof(path))
+        return NULL;
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return;
+        return NULL;
     if (fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < VP_XML_MAX)
         text = malloc((size_t)st.st_size);
     if (text && read(fd, text, (size_t)st.st_size) == st.st_size)
-        *definition = read_definition(text, (size_t)st.st_size);
+        definition = read_definition(text, (size_t)st.st_size);
     close(fd);
+    return definition;
 }
 
 /* What a guest runs on by its definition alone: its pins, else the vCPUs'
@@ -55,11 +56,11 @@ static void definition_pins(const char *dir, const struct vp_domain *live,
 int vp_engine_unmanaged_pins(struct vp_engine *engine, const struct vp_domain *live,
                              struct vp_pins *pins, struct vp_error *err)
 {
-    VP_AUTO(vp_domain) struct vp_domain *definition = NULL;
+    VP_AUTO(vp_domain)
+    struct vp_domain *definition = vp_engine_definition(engine, live->name);
     struct vp_cpuset all = engine->topology->online, allowed;
     int result = 0;
 
-    definition_pins(engine->definition_dir, live, &definition);
     vp_engine_allowed(engine, live, &allowed);
     if (!vp_cpuset_empty(&allowed))
         vp_cpuset_and(&all, &allowed);
@@ -121,6 +122,7 @@ int vp_engine_unmanage(struct vp_engine *engine, const struct vp_guest_row *row,
                        struct vp_error *err)
 {
     VP_AUTO(vp_status) struct vp_status *status = NULL;
+    const struct vp_tuning was = vp_row_tuning(row), none = {0};
     bool in_force = vp_row_in_force(row);
     int result;
 
@@ -129,6 +131,8 @@ int vp_engine_unmanage(struct vp_engine *engine, const struct vp_guest_row *row,
     /* first the threads: whoever is killed before the row is gone has it done
      * again. A guest of the pool may have been put back until then: once more. */
     if (in_force && vp_engine_give_back(engine, status, true, err) < 0)
+        return -1;
+    if (vp_engine_tune_back(engine, status, &was, &none, err) < 0)
         return -1;
     if (vp_ledger_begin(engine->ledger, err) < 0)
         return -1;

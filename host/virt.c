@@ -191,3 +191,32 @@ int vp_virt_tell_pins(virDomainPtr domain, const struct vp_pins *pins, const str
     result = vp_virt_set_pins(domain, pins, known, VIR_DOMAIN_AFFECT_LIVE, told, err);
     return result;
 }
+
+/* ---- tuning ---- */
+
+int vp_virt_set_tuning(virDomainPtr domain, const struct vp_tuning *tuning,
+                       const struct vp_guest_tuning *known, unsigned flags, unsigned *told,
+                       struct vp_error *err)
+{
+    virTypedParameterPtr params = NULL;
+    int count = 0, room = 0, result = 0;
+
+    if (tuning->shares != 0 && (!known->has_shares || known->shares != tuning->shares))
+        result = virTypedParamsAddULLong(&params, &count, &room, VIR_DOMAIN_SCHEDULER_CPU_SHARES,
+                                         tuning->shares);
+    if (result == 0 && tuning->period != 0 && known->period != tuning->period)
+        result = virTypedParamsAddULLong(&params, &count, &room, VIR_DOMAIN_SCHEDULER_VCPU_PERIOD,
+                                         tuning->period);
+    if (result == 0 && tuning->quota != 0 &&
+        (tuning->quota < 0 ? known->quota > 0 : known->quota != tuning->quota))
+        result = virTypedParamsAddLLong(&params, &count, &room, VIR_DOMAIN_SCHEDULER_VCPU_QUOTA,
+                                        tuning->quota);
+    if (result == 0 && count > 0) {
+        ++*told;
+        result = virDomainSetSchedulerParametersFlags(domain, params, count, flags);
+    }
+    if (result < 0)
+        vp_virt_fail(err, "libvirt's shares, period and quota");
+    virTypedParamsFree(params, count);
+    return result < 0 ? -1 : 0;
+}

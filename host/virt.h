@@ -5,6 +5,7 @@
 #include <libvirt/libvirt.h>
 #include <stdbool.h>
 
+#include "decide/domain.h"
 #include "decide/pins.h"
 
 struct vp_error;
@@ -55,5 +56,11 @@ int vp_virt_set_pins(virDomainPtr domain, const struct vp_pins *pins, const stru
                      unsigned flags, unsigned *told, struct vp_error *err);
 int vp_virt_mark(virDomainPtr domain, const char *policy, unsigned flags, unsigned *told,
                  struct vp_error *err);
+
+/* Shares, period and quota where they differ from what libvirt knows (`known`, of
+ * the same definition), in one call. For the scheduler libvirt has none. */
+int vp_virt_set_tuning(virDomainPtr domain, const struct vp_tuning *tuning,
+                       const struct vp_guest_tuning *known, unsigned flags, unsigned *told,
+                       struct vp_error *err);
 
 #endif
