@@ -32,7 +32,7 @@ $(BUILD)/tests/rig/logsink: $(BUILD)/tests/rig/logsink.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $<
 
-.PHONY: unit unit-programs fuzz fuzzers fuzz-programs rig check demo bench lint asan
+.PHONY: unit unit-programs fuzz fuzz-long fuzzers fuzz-programs rig check demo bench lint asan
 unit-programs: $(UNIT)
 unit: unit-programs
 	@tests/run-unit $(BUILD)
@@ -48,6 +48,11 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(ARCHIVES)
 	$(Q)$(CC) -Wl,--as-needed -fsanitize=fuzzer,address,undefined -o $@ $< $(ARCHIVES) $(LIBS_FULL)
 fuzz:
 	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run-fuzz
+# XML x policy for MINUTES (60); FUZZ_TARGETS: others, or more.
+MINUTES ?= 60
+FUZZ_TARGETS ?= rewrite
+fuzz-long:
+	@BUILD=$(BUILD) FUZZ_SECONDS=$$(($(MINUTES) * 60)) tests/run-fuzz $(FUZZ_TARGETS)
 
 rig: all $(BUILD)/tests/rig/logsink
 	@BUILD=$(BUILD) tests/run-rig

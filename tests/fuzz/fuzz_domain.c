@@ -11,17 +11,10 @@
 #include "decide/domain.h"
 #include "decide/error.h"
 #include "decide/rewrite.h"
+#include "tests/fuzz/must.h"
 #include "tests/unit/rewritecheck.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds, const char *what)
-{
-    if (holds)
-        return;
-    fprintf(stderr, "not so: %s\n", what);
-    abort();
-}
 
 /* The policies: by turns, so that one input sees one of each. */
 static void make_policy(unsigned turn, unsigned vcpus, struct vp_policy *policy, char **model)
@@ -56,6 +49,11 @@ static void make_policy(unsigned turn, unsigned vcpus, struct vp_policy *policy,
         policy->vcpus = vcpus < VP_VCPUS_MAX ? vcpus + 1 : vcpus - 2;
     if (turn % 11 > 7)
         policy->vcpus_current = 1 + vcpus / 2;
+    if (turn % 13 > 3)
+        policy->tuning = (struct vp_tuning){.shares = turn % 13 > 5 ? 100 : 0,
+                                            .period = turn % 2 ? 5000 : 0,
+                                            .quota = (long long)(turn % 3) - 1,
+                                            .scheduler = {turn % 5, turn % 5 > 2 ? 1 : 0}};
     policy->vcpus_hotplug = turn / 3 % 3;
     policy->guest_agent = turn % 2 == 0;
     if (turn % 5 != 0) /* only such a policy's pins stand in definitions */
@@ -98,45 +96,11 @@ static int rewrite(xmlDoc *doc, unsigned turn, unsigned vcpus)
     return facets | (changed ? CHECK_PINS : 0);
 }
 
-static void must_equal(xmlDoc *a, xmlDoc *b, int facets, const char *what)
-{
-    char *left = check_canonical(a, facets), *right = check_canonical(b, facets);
-
-    /* A namespace with a relative URI has no canonical form. */
-    if (left && right && strcmp(left, right) != 0)
-        fprintf(stderr, "--- was\n%s\n--- is\n%s\n", left, right);
-    must(!left || !right || strcmp(left, right) == 0, what);
-    xmlFree(left);
-    xmlFree(right);
-}
-
-/* Text among the elements, which no domain has: a rewrite joins or parts it,
- * and the places of its neighbours cannot be told any more. */
-static bool is_mixed(const xmlNode *part)
-{
-    for (const xmlNode *child = part->children; child; child = child->next)
-        if ((xmlNodeIsText(child) || child->type == XML_CDATA_SECTION_NODE) &&
-            !check_blank(child) && (child->next || child->prev))
-            return true;
-    return false;
-}
-
-static bool has_mixed(const xmlNode *root)
-{
-    for (const xmlNode *part = root->children; part; part = part->next) {
-        if (is_mixed(part))
-            return true;
-        for (const xmlNode *child = part->children; child; child = child->next)
-            if (check_named(child, "kvm") && is_mixed(child))
-                return true;
-    }
-    return false;
-}
-
 static void try_rewrite(const char *text, size_t size, unsigned turn, unsigned vcpus)
 {
     static const enum vp_facet all[] = {VP_FACET_CPU,   VP_FACET_TOPOLOGY, VP_FACET_PINS,
-                                        VP_FACET_VCPUS, VP_FACET_AGENT,    VP_FACET_FEATURES};
+                                        VP_FACET_VCPUS, VP_FACET_AGENT,    VP_FACET_FEATURES,
+                                        VP_FACET_TUNING};
     VP_AUTO(xmlFreeDoc) xmlDoc *before = vp_xml_parse(text, size, NULL);
     VP_AUTO(xmlFreeDoc) xmlDoc *doc = vp_xml_parse(text, size, NULL);
     VP_AUTO(xmlFreeDoc) xmlDoc *again = NULL;
@@ -154,8 +118,8 @@ static void try_rewrite(const char *text, size_t size, unsigned turn, unsigned v
     again = vp_xml_parse(out, length, NULL);
     must(again != NULL, "well-formed");
     must(rewrite(again, turn, vcpus) == 0, "idempotent");
-    must(vp_rewrite_revert(xmlDocGetRootElement(again), xmlDocGetRootElement(before), all, 6,
-                           &changed, NULL) == 0,
+    must(vp_rewrite_revert(xmlDocGetRootElement(again), xmlDocGetRootElement(before), all,
+                           VP_FACETS, &changed, NULL) == 0,
          "reverted");
     if (!has_mixed(xmlDocGetRootElement(before)))
         must_equal(before, again, CHECK_PINS, "as before but for pins");
@@ -177,6 +141,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < size; i++)
         turn = turn * 31 + data[i];
-    try_rewrite(text, size, turn % 420, domain->vcpus);
+    try_rewrite(text, size, turn % 5460, domain->vcpus);
     return 0;
 }

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A policy file, and behind it, from the first '<' on, a domain: the domain
+ * rewritten to each policy of the file, and back. */
+#include <libxml/parser.h>
+#include <libxml/xmlerror.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "decide/cleanup.h"
+#include "decide/domain.h"
+#include "decide/error.h"
+#include "decide/finding.h"
+#include "decide/policy.h"
+#include "decide/policydraft.h"
+#include "decide/rewrite.h"
+#include "host/confread.h"
+#include "tests/fuzz/must.h"
+#include "tests/unit/rewritecheck.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* More policies of one file show nothing more. */
+#define POLICIES 4
+
+static struct vp_policy_set *read_set(const char *text, size_t size)
+{
+    struct vp_draft *draft = vp_draft_new();
+    struct vp_findings findings = {0};
+    struct vp_policy_set *set;
+
+    vp_conf_read_text(draft, "fuzz.conf", text, size, &findings);
+    vp_draft_finish(draft, "h1.example", &set, &findings);
+    vp_draft_free(draft);
+    vp_findings_clear(&findings);
+    return set;
+}
+
+/* The policy on one of the hosts that there are, by turns. */
+static struct vp_policy on_host(const struct vp_policy *policy, unsigned turn)
+{
+    struct vp_policy one = vp_policy_for_host(policy, turn % 3 == 0 ? 0 : -1, turn / 3 % 3);
+
+    one.tuning_host.cgroup = (int)(turn / 9 % 3);
+    one.tuning_host.no_realtime = turn / 27 % 2;
+    one.tuning_host.no_controller = turn / 54 % 4 == 3;
+    return one;
+}
+
+static void pins_of(const struct vp_policy *policy, const struct vp_domain *domain,
+                    struct vp_pins *pins)
+{
+    for (unsigned vcpu = 0; vcpu < domain->vcpus && vcpu < 64; vcpu++)
+        for (size_t i = 0; i < policy->vcpupin_count; i++)
+            if (vp_cpuset_has(&policy->vcpupin[i].vcpus, (int)vcpu))
+                must(vp_pins_add(pins, VP_ROLE_VCPU, vcpu, &policy->vcpupin[i].cpus) == 0,
+                     "memory");
+}
+
+/* Returns the facets changed. */
+static int rewrite(xmlDoc *doc, const struct vp_policy *policy)
+{
+    xmlNode *root = xmlDocGetRootElement(doc);
+    VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
+    struct vp_changes changes = {0};
+    struct vp_pins pins = {0};
+    bool changed = false;
+    int facets = 0;
+
+    must(vp_rewrite_guest_cpu(root, policy, &changes, NULL) == 0, "guest CPU rewritten");
+    for (size_t i = 0; i < changes.count; i++)
+        if (!changes.item[i].impossible)
+            facets |= check_of(changes.item[i].facet);
+    must(vp_domain_read(root, &domain, NULL) == 0, "a domain still");
+    if (policy->placement == VP_PLACE_FIXED) {
+        pins_of(policy, domain, &pins);
+        must(vp_rewrite_pins(root, &pins, policy->name, &changed, NULL) == 0, "pins rewritten");
+    }
+    vp_changes_clear(&changes);
+    vp_pins_clear(&pins);
+    return facets | (changed ? CHECK_PINS : 0);
+}
+
+static void revert(xmlDoc *doc, const xmlDoc *before, bool backwards)
+{
+    enum vp_facet all[VP_FACETS];
+    bool changed;
+
+    for (int i = 0; i < VP_FACETS; i++)
+        all[i] = (enum vp_facet)(backwards ? VP_FACETS - 1 - i : i);
+    must(vp_rewrite_revert(xmlDocGetRootElement(doc), xmlDocGetRootElement(before), all, VP_FACETS,
+                           &changed, NULL) == 0,
+         "reverted");
+}
+
+static void try_policy(const char *text, size_t size, const struct vp_policy *policy, unsigned turn)
+{
+    VP_AUTO(xmlFreeDoc) xmlDoc *before = vp_xml_parse(text, size, NULL);
+    VP_AUTO(xmlFreeDoc) xmlDoc *doc = vp_xml_parse(text, size, NULL);
+    VP_AUTO(xmlFreeDoc) xmlDoc *again = NULL;
+    VP_AUTO(free) char *out = NULL;
+    bool changed = false;
+    size_t length;
+    int facets;
+
+    must(before && doc, "parsed again");
+    facets = rewrite(doc, policy);
+    must_equal(before, doc, facets, "equal outside the facets");
+    must(vp_xml_print(doc, facets != 0, text, size, &out, &length, NULL) == 0, "printed");
+    if (facets == 0)
+        must(length == size && memcmp(out, text, size) == 0, "no change, same bytes");
+    again = vp_xml_parse(out, length, NULL);
+    must(again != NULL, "well-formed");
+    must(rewrite(again, policy) == 0, "idempotent");
+    must(vp_rewrite_tuning(xmlDocGetRootElement(again), policy, &changed, NULL) == 0 && !changed,
+         "tuned already");
+    revert(again, before, turn % 2);
+    if (!has_mixed(xmlDocGetRootElement(before)))
+        must_equal(before, again, CHECK_PINS, "as before but for pins");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *text = (const char *)data;
+    const char *xml = memchr(text, '<', size);
+    VP_AUTO(vp_policy_set) struct vp_policy_set *set = NULL;
+    VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
+    size_t length;
+    unsigned turn = 0;
+
+    xmlSetGenericErrorFunc(NULL, check_silent);
+    if (!xml)
+        return 0;
+    length = size - (size_t)(xml - text);
+    if (vp_domain_parse(xml, length, &domain, NULL) < 0)
+        return 0;
+    set = read_set(text, (size_t)(xml - text));
+    for (size_t i = 0; i < size; i++)
+        turn = turn * 31 + data[i];
+    for (size_t i = 0; set && i < set->count && i < POLICIES; i++) {
+        struct vp_policy one = on_host(&set->policy[i], turn + (unsigned)i);
+
+        try_policy(xml, length, &one, turn);
+    }
+    return 0;
+}
