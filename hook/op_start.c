@@ -96,6 +96,7 @@ static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
     if (rewritten)
         vp_hook_request(hook, "definition");
     drop_tuning(&changes);
+    rewritten = rewritten && !all_impossible(&changes);
     if (changes.count > 0) {
         describe(&changes, hook->choice.policy->name, text, sizeof(text));
         if (misses_cpu(&changes) && may_refuse_cpu(hook))
