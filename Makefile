@@ -31,6 +31,14 @@ DEFINES     := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVP_LIBEXECDIR='"$(LIBEXECD
                -DVP_SYSCONFDIR='"$(SYSCONFDIR)"' -DVP_PREFIX='"$(PREFIX)"' -DVP_DATADIR='"$(DATADIR)"'
 ALL_CFLAGS  := -std=gnu11 $(CFLAGS) $(WARNINGS) $(DEFINES) -I. -I$(BUILD) $(PKG_CFLAGS) -MMD -MP
 
+# Tracing in the enforcer: libbpf and a compiler for the kernel's side. Without them, or with
+# WITH_BPF=no, the sweep finds what tracing would.
+BPF_CLANG   ?= clang
+ifndef WITH_BPF
+WITH_BPF    := $(shell pkg-config --atleast-version=0.8 libbpf 2>/dev/null && \
+                 $(BPF_CLANG) --print-targets 2>/dev/null | grep -qw bpf && echo yes || echo no)
+endif
+
 LIBS_WORKER := -lxml2 -lsqlite3
 LIBS_SURVEY := $(LIBS_WORKER) -lhwloc -linih -lmd
 LIBS_FULL   := $(LIBS_SURVEY) -lvirt -lcgroup -ljson-c -lsystemd -lpthread
@@ -79,9 +87,23 @@ $(BUILD)/virtpin: $(CTL_OBJ) $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(CTL_OBJ) $(ARCHIVES) $(LIBS_FULL)
 
+ifeq ($(WITH_BPF),yes)
+LIBS_ENFORCER := $(LIBS_FULL) -lbpf
+$(BUILD)/enforcer/trace.o: ALL_CFLAGS += -DVP_TRACE_OBJECT='"$(BUILD)/enforcer/trace.bpf.o"'
+$(BUILD)/enforcer/trace.o: $(BUILD)/enforcer/trace.bpf.o
+else
+LIBS_ENFORCER := $(LIBS_FULL)
+endif
+# Where Debian has the kernel's headers of this machine.
+BPF_CFLAGS  := -target bpf -O2 -g -Wall -Wextra -Werror -I. -I/usr/include/$(shell $(CC) -dumpmachine)
+$(BUILD)/enforcer/trace.bpf.o: enforcer/bpf/trace.bpf.c enforcer/traceevent.h
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(BPF_CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
 $(BUILD)/virtpind: $(ENFORCER_OBJ) $(ARCHIVES)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(ENFORCER_OBJ) $(ARCHIVES) $(LIBS_FULL)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(ENFORCER_OBJ) $(ARCHIVES) $(LIBS_ENFORCER)
 
 $(BUILD)/virtpin-hook-worker: $(WORKER_OBJ) $(ARCHIVES)
 	$(call say,LD,$@)

@@ -47,6 +47,7 @@ static const struct {
     {"fanotify", vp_check_fanotify},
     {"kernel", vp_check_kernel},
     {"tracepoint", vp_check_tracepoint},
+    {"sight", vp_check_sight},
 };
 
 static int by_harm(const void *a, const void *b)

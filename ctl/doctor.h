@@ -157,6 +157,7 @@ void vp_check_kernel(struct vp_doctor *doctor);
 void vp_check_libvirt(struct vp_doctor *doctor);
 void vp_check_fanotify(struct vp_doctor *doctor);
 void vp_check_tracepoint(struct vp_doctor *doctor);
+void vp_check_sight(struct vp_doctor *doctor);
 
 void vp_check_managers(struct vp_doctor *doctor);
 void vp_check_auto(struct vp_doctor *doctor);

@@ -305,20 +305,53 @@ void vp_check_fanotify(struct vp_doctor *doctor)
                                  : "a kernel of 5.1 or later with CONFIG_FANOTIFY=y");
 }
 
-void vp_check_tracepoint(struct vp_doctor *doctor)
+static bool has_tracepoint(const struct vp_doctor *doctor)
 {
     static const char *const dirs[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
     char path[PATH_MAX];
     struct stat st;
-    bool found = false;
 
-    for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]) && !found; i++) {
+    for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
         snprintf(path, sizeof(path), "%s/events/syscalls/sys_enter_sched_setaffinity", dirs[i]);
-        found = vp_doctor_stat(doctor, path, &st);
+        if (vp_doctor_stat(doctor, path, &st))
+            return true;
     }
-    vp_doctor_say(doctor, VP_CHECK_OK,
-                  "%s; a foreign change of affinity is found by the sweep, every %u ms",
-                  found ? "the kernel has the tracepoint of sched_setaffinity"
-                        : "the tracepoint of sched_setaffinity is not to be had here",
-                  doctor->set->host.sweep_ms);
+    return false;
+}
+
+void vp_check_tracepoint(struct vp_doctor *doctor)
+{
+    struct stat st;
+
+    if (!has_tracepoint(doctor)) {
+        vp_doctor_say(doctor, VP_CHECK_WARNING,
+                      "there is no tracepoint of sched_setaffinity at /sys/kernel/tracing: a "
+                      "foreign change of affinity is found by the sweep, without its author");
+        vp_doctor_remedy(doctor, "mount -t tracefs tracefs /sys/kernel/tracing, then systemctl "
+                                 "restart virtpind (kernel: CONFIG_FTRACE_SYSCALLS=y)");
+    } else if (!vp_doctor_stat(doctor, "/sys/kernel/btf/vmlinux", &st)) {
+        vp_doctor_say(doctor, VP_CHECK_WARNING,
+                      "the kernel does not describe its types (/sys/kernel/btf/vmlinux): a foreign "
+                      "change of affinity is found by the sweep, without its author");
+        vp_doctor_remedy(doctor, "a kernel of 5.8 or later with CONFIG_DEBUG_INFO_BTF=y");
+    } else {
+        vp_doctor_say(doctor, VP_CHECK_OK,
+                      "the kernel has the tracepoint of sched_setaffinity: a foreign change of "
+                      "affinity is seen at once, with its author");
+    }
+}
+
+/* What the enforcer itself says: it may lack a right, or a watch. */
+void vp_check_sight(struct vp_doctor *doctor)
+{
+    const struct vp_enforcer_facts *facts = &doctor->enforcer;
+
+    if (!facts->running)
+        return;
+    for (size_t i = 0; i < facts->blind_count; i++) {
+        vp_doctor_say(doctor, VP_CHECK_WARNING, "%s; the sweep finds them", facts->blind[i]);
+        vp_doctor_remedy(doctor, "journalctl -u virtpind; systemctl restart virtpind");
+    }
+    if (facts->blind_count == 0)
+        vp_doctor_say(doctor, VP_CHECK_OK, "the enforcer sees writes and calls at once");
 }

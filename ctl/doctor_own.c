@@ -119,11 +119,15 @@ void vp_check_enforcer(struct vp_doctor *doctor)
 /* Ten sweeps, and never less than half a minute: a machine may be busy. */
 #define LATE_SWEEPS 10
 #define LATE_MS 30000
+/* sweep = auto: at most 30 s lie between two. */
+#define LATE_AUTO_MS 90000
 
 void vp_check_sweep(struct vp_doctor *doctor)
 {
     int64_t last = doctor->enforcer.last_sweep_ms, ago = doctor->now_ms - last;
-    int64_t late = (int64_t)doctor->set->host.sweep_ms * LATE_SWEEPS;
+    int64_t late = doctor->set->host.sweep_ms == VP_SWEEP_AUTO
+                       ? LATE_AUTO_MS
+                       : (int64_t)doctor->set->host.sweep_ms * LATE_SWEEPS;
     char time[VP_TIME_TEXT], span[VP_TIME_TEXT];
 
     if (!doctor->enforcer.running)

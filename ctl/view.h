@@ -67,7 +67,9 @@ struct vp_enforcer_facts {
     int64_t sweep_lag_us, sweep_us; /* -1: unknown */
     char libvirt[32]; /* "connected", "reconnecting", "" unknown */
     bool can_repair;
-    char why[256]; /* "" none */
+    char why[256];      /* "" none */
+    char blind[8][256]; /* what it does not see at once, a sentence each */
+    size_t blind_count;
 };
 
 struct vp_view {

@@ -126,11 +126,17 @@ static int enforcer_findings(struct vp_view *view)
                  view->enforcer.why[0] ? view->enforcer.why : "it does not say why");
         return add(view, VP_ERROR, NULL, text, NULL);
     }
-    if (strcmp(view->enforcer.libvirt, "reconnecting") == 0)
-        return add(view, VP_WARNING, NULL,
-                   "the enforcer has no connection to libvirt: threads are kept, definitions and "
-                   "libvirt's pins are not",
-                   "systemctl status libvirtd virtqemud");
+    if (strcmp(view->enforcer.libvirt, "reconnecting") == 0 &&
+        add(view, VP_WARNING, NULL,
+            "the enforcer has no connection to libvirt: threads are kept, definitions and "
+            "libvirt's pins are not",
+            "systemctl status libvirtd virtqemud") != 0)
+        return -1;
+    for (size_t i = 0; i < view->enforcer.blind_count; i++) {
+        if (add(view, VP_WARNING, NULL, view->enforcer.blind[i],
+                "the sweep finds them; virtpin doctor says what is missing") != 0)
+            return -1;
+    }
     return 0;
 }
 

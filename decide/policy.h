@@ -193,7 +193,8 @@ struct vp_host_conf {
     bool tell_libvirt;
     enum vp_verdict on_error; /* ALLOW or REFUSE */
     unsigned hook_limit_ms;
-    unsigned sweep_ms; /* `auto` is 2000 */
+    unsigned sweep_ms; /* VP_SWEEP_AUTO: the enforcer knows */
+#define VP_SWEEP_AUTO 0
     unsigned contested_count, contested_ms;
     unsigned repair_count, repair_ms;
     char *metrics_file; /* a path, or "none" */

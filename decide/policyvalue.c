@@ -236,22 +236,19 @@ static void print_time(const struct vp_key_row *row, const void *field, const ch
 
 const struct vp_value_ops vp_ops_time = {parse_time, print_time, NULL, false};
 
-/* What `auto` means until something tells affinity changes as they happen. */
-enum { SWEEP_AUTO_MS = 2000 };
-
 static bool parse_sweep(const struct vp_key_row *row, void *field, const char *text,
                         struct vp_fault *fault)
 {
     if (strcmp(text, "auto") != 0)
         return parse_time(row, field, text, fault);
-    *(unsigned *)field = SWEEP_AUTO_MS;
+    *(unsigned *)field = VP_SWEEP_AUTO;
     return true;
 }
 
 static void print_sweep(const struct vp_key_row *row, const void *field, const char *raw,
                         struct vp_text *out)
 {
-    if (*(const unsigned *)field == SWEEP_AUTO_MS)
+    if (*(const unsigned *)field == VP_SWEEP_AUTO)
         vp_text_puts(out, "auto");
     else
         print_time(row, field, raw, out);

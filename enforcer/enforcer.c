@@ -12,7 +12,9 @@
 #include "enforcer/record.h"
 #include "enforcer/reload.h"
 #include "enforcer/repair.h"
+#include "enforcer/sweep.h"
 #include "enforcer/sync.h"
+#include "enforcer/trace.h"
 #include "host/journal.h"
 
 /* Writers wait this long for the ledger at most: a record can wait for the
@@ -27,7 +29,7 @@ int vp_enforcer_open(struct vp_enforcer *enforcer, struct vp_error *err)
 
     enforcer->run.lock_fd = enforcer->run.fd = -1;
     enforcer->fanotify = enforcer->status_fd = enforcer->conf_fd = enforcer->run_fd = -1;
-    enforcer->definition_fd = enforcer->intent.fd = -1;
+    enforcer->definition_fd = enforcer->uevent_fd = enforcer->intent.fd = -1;
     enforcer->first_sync = true;
     if (vp_engine_open_here(engine, &enforcer->where, enforcer->topology, err) < 0)
         return -1;
@@ -53,7 +55,9 @@ void vp_enforcer_close(struct vp_enforcer *enforcer)
     for (size_t i = 0; i < enforcer->guest_count; i++)
         vp_watched_free(enforcer->guest[i]);
     free(enforcer->guest);
+    vp_trace_stop(enforcer->trace);
     sd_event_source_unref(enforcer->due);
+    sd_event_source_unref(enforcer->sweep);
     sd_event_source_unref(enforcer->reload);
     sd_event_unref(enforcer->event);
     vp_intent_close(&enforcer->intent);
@@ -103,9 +107,10 @@ void vp_enforcer_run_due(struct vp_enforcer *enforcer)
         if (guest->look_at_us != 0 && guest->look_at_us <= vp_clock_us())
             vp_repair_look(enforcer, guest);
     }
-    next = next_due(enforcer);
     if (!enforcer->due)
         return;
+    vp_sweep_hasten(enforcer);
+    next = next_due(enforcer);
     sd_event_source_set_time(enforcer->due, (uint64_t)next);
     sd_event_source_set_enabled(enforcer->due, next ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
@@ -143,9 +148,11 @@ void vp_enforcer_state(struct vp_enforcer *enforcer)
         if (*c == '\n')
             *c = ' ';
     }
-    if (run->fd >= 0 && connected == run->connected && strcmp(why, run->why) == 0)
+    if (run->fd >= 0 && connected == run->connected && strcmp(why, run->why) == 0 &&
+        memcmp(run->blind, enforcer->sight.blind, sizeof(run->blind)) == 0)
         return;
     run->connected = connected;
+    memcpy(run->blind, enforcer->sight.blind, sizeof(run->blind));
     memcpy(run->why, why, sizeof(run->why));
     if (vp_runfile_write(run, &err) < 0)
         vp_enforcer_complain(enforcer, &err);

@@ -8,11 +8,13 @@
 
 #include "enforcer/intent.h"
 #include "enforcer/runfile.h"
+#include "enforcer/sight.h"
 #include "enforcer/virtside.h"
 #include "enforcer/watched.h"
 #include "host/engine.h"
 
 struct vp_error;
+struct vp_trace;
 
 /* The watching thread and all that it owns. It never calls libvirt: what
  * needs libvirt is asked of the libvirt side (virtside.h) and not waited for. */
@@ -42,6 +44,10 @@ struct vp_enforcer {
     char trouble[256]; /* why nothing can be repaired (the ledger is not to be had ...) */
     bool swept_only;   /* no fanotify: every sweep looks in full */
     uint64_t sweeps;
+    struct vp_trace *trace; /* NULL: not to be had here */
+    struct vp_sight sight;
+    sd_event_source *sweep;
+    int64_t next_sweep_us;
 
     /* [host] repair-limit */
     int64_t repairs_since_us;
@@ -51,7 +57,7 @@ struct vp_enforcer {
     char online_text[1024]; /* /sys/devices/system/cpu/online as of the topology */
     sd_event_source *due;   /* the next look */
     sd_event_source *reload;
-    int fanotify, status_fd, conf_fd, run_fd, definition_fd; /* -1: not open */
+    int fanotify, status_fd, conf_fd, run_fd, definition_fd, uevent_fd; /* -1: not open */
     int conf_wd;   /* the highest number of the watched directories */
     int status_wd; /* of the status directory, 0: it is not there */
     struct {

@@ -10,4 +10,7 @@ struct vp_error;
  * noticed at once. */
 int vp_ledgerwatch_start(struct vp_enforcer *enforcer, struct vp_error *err);
 
+/* At each sweep: a directory that was made anew is watched again. */
+void vp_ledgerwatch_check(struct vp_enforcer *enforcer);
+
 #endif

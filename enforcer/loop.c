@@ -16,6 +16,8 @@
 #include "enforcer/statuswatch.h"
 #include "enforcer/sweep.h"
 #include "enforcer/sync.h"
+#include "enforcer/trace.h"
+#include "enforcer/uevent.h"
 #include "enforcer/writes.h"
 #include "host/journal.h"
 
@@ -32,6 +34,7 @@ static int on_due(sd_event_source *source, uint64_t usec, void *data)
 
     (void)source, (void)usec;
     vp_writes_drain(enforcer);
+    vp_trace_drain(enforcer);
     vp_enforcer_run_due(enforcer);
     return 0;
 }
@@ -89,16 +92,24 @@ static int add_timers(struct vp_enforcer *enforcer, struct vp_error *err)
     return vp_reload_start(enforcer, err);
 }
 
+/* Watches that the kernel may not have: the sweep takes their place. */
+static void start_sight(struct vp_enforcer *enforcer, enum vp_sight_of what,
+                        int (*watch)(struct vp_enforcer *enforcer, struct vp_error *err))
+{
+    struct vp_error err = {0};
+
+    if (watch(enforcer, &err) == 0)
+        return;
+    vp_sight_blind(enforcer, what, err.text);
+    vp_journal(LOG_WARNING, VP_MSG_BLIND, NULL, 0, "%s", enforcer->sight.blind[what]);
+}
+
 static int start_watchers(struct vp_enforcer *enforcer, struct vp_error *err)
 {
-    struct vp_error writes_err = {0};
-
-    if (vp_writes_start(enforcer, &writes_err) < 0) {
-        enforcer->swept_only = true;
-        vp_journal(LOG_WARNING, VP_MSG_BLIND, NULL, 0,
-                   "%s: changes are found by the sweep only, and not by whom they were made",
-                   writes_err.text);
-    }
+    start_sight(enforcer, VP_SIGHT_WRITES, vp_writes_start);
+    start_sight(enforcer, VP_SIGHT_CALLS, vp_trace_start);
+    start_sight(enforcer, VP_SIGHT_CPUS, vp_uevent_start);
+    enforcer->swept_only = enforcer->fanotify < 0;
     if (vp_statuswatch_start(enforcer, err) < 0 || vp_confwatch_start(enforcer, err) < 0 ||
         vp_ledgerwatch_start(enforcer, err) < 0 || vp_definitionwatch_start(enforcer, err) < 0)
         return -1;

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "decide/error.h"
@@ -94,6 +95,18 @@ enum vp_drift_state vp_patience_state(struct vp_enforcer *enforcer, struct vp_wa
         return VP_DRIFT_OPEN;
     }
     return VP_DRIFT_REPAIRED;
+}
+
+enum vp_writer vp_patience_writer(const struct vp_enforcer *enforcer, const struct vp_culprit *by)
+{
+    if (by->pid > 0 && by->pid == vp_patience_daemon(enforcer))
+        return VP_WRITER_LIBVIRT;
+    if (by->uid == 0 && (strcmp(by->comm, "libvirtd") == 0 || strcmp(by->comm, "virtqemud") == 0))
+        return VP_WRITER_LIBVIRT;
+    /* comm has 15 characters */
+    if (by->uid == 0 && strncmp(by->comm, "virtpin", 7) == 0)
+        return VP_WRITER_OURS;
+    return VP_WRITER_OTHER;
 }
 
 pid_t vp_patience_daemon(const struct vp_enforcer *enforcer)

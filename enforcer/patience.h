@@ -48,6 +48,11 @@ bool vp_patience_held(const struct vp_watched *guest);
 enum vp_drift_state vp_patience_state(struct vp_enforcer *enforcer, struct vp_watched *guest,
                                       struct vp_case *seen, int64_t now_us);
 
+/* Whose doing it was, for what may be done about it when: by process, or by
+ * root's command names of libvirt's daemons and of virtpin. */
+enum vp_writer { VP_WRITER_OURS, VP_WRITER_LIBVIRT, VP_WRITER_OTHER };
+enum vp_writer vp_patience_writer(const struct vp_enforcer *enforcer, const struct vp_culprit *by);
+
 /* The process that is libvirt's qemu driver, by its pid file; 0: unknown. */
 pid_t vp_patience_daemon(const struct vp_enforcer *enforcer);
 

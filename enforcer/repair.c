@@ -13,6 +13,7 @@
 #include "enforcer/pins.h"
 #include "enforcer/record.h"
 #include "enforcer/sync.h"
+#include "enforcer/trace.h"
 
 /* A thread that a repair could not put right is tried again after this. */
 #define AGAIN_US 1000000
@@ -81,8 +82,11 @@ static int gather(struct look *look, struct vp_error *err)
     if (reread && outgrown(guest))
         plan_again(look->enforcer, guest);
     if (vp_threads_list(&engine->cgroups, guest->row.pid, guest->status, guest->root,
-                        &look->threads, err) < 0 ||
-        vp_pin_look(&engine->cgroups, &look->threads, guest->root, &look->seen, err) < 0)
+                        &look->threads, err) < 0)
+        return -1;
+    /* First, so that no change falls between seeing and following. */
+    vp_trace_follow(look->enforcer->trace, &guest->followed, &look->threads);
+    if (vp_pin_look(&engine->cgroups, &look->threads, guest->root, &look->seen, err) < 0)
         return -1;
     if (vp_drift_compare(&guest->pins, look->seen.item, look->seen.count, &engine->topology->online,
                          &look->diffs) < 0)
@@ -104,11 +108,13 @@ static const char *group_of(const struct look *look, const struct vp_diff *diff)
     return "";
 }
 
-/* Who wrote the file; of a mask, who wrote the thread's group just before. */
+/* Who wrote the file; of a mask, who called for it, else who wrote the thread's
+ * group just before. */
 static void find_culprit(const struct look *look, const struct vp_diff *diff, struct vp_culprit *by,
                          int64_t *event_us)
 {
     const struct vp_write *write;
+    const struct vp_call *call;
     char where[sizeof(diff->where)];
 
     *by = (struct vp_culprit){.uid = -1};
@@ -117,7 +123,14 @@ static void find_culprit(const struct look *look, const struct vp_diff *diff, st
         snprintf(where, sizeof(where), "%.490s/cpuset.cpus", group_of(look, diff));
     else
         snprintf(where, sizeof(where), "%s", diff->where);
+    call = diff->kind == VP_DRIFT_AFFINITY ? vp_watched_call(look->guest, diff->tid) : NULL;
     write = vp_watched_write(look->guest, where);
+    /* A cpuset changes the masks of its threads, too: the later one it was. */
+    if (call && (!write || write->at_us < call->at_us)) {
+        *by = call->by;
+        *event_us = call->at_us;
+        return;
+    }
     if (!write || (diff->kind == VP_DRIFT_AFFINITY && look->now_us - write->at_us > LIKELY_US))
         return;
     *by = write->by;
@@ -327,8 +340,7 @@ static void finish(struct look *look)
     vp_record_save(look->enforcer, guest);
     vp_intent_done(&look->enforcer->intent);
     vp_watched_remember(guest, &look->threads);
-    memset(guest->write, 0, sizeof(guest->write));
-    guest->event_us = 0;
+    vp_watched_forget_events(guest);
     if (!look->enforcer->disabled && !vp_patience_held(guest))
         guest->fresh = false;
 }

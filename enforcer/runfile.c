@@ -74,14 +74,20 @@ int vp_runfile_open(struct vp_runfile *file, const char *run_dir, struct vp_erro
 
 static int print_members(const struct vp_runfile *file, int fd)
 {
-    return dprintf(fd,
-                   SWEEP_FORMAT "pid=%d\nstart=%" PRIu64 "\nsince_ms=%" PRId64
-                                "\nlibvirt=%s\ncan_repair=%s\n%s%s%s",
-                   file->last_sweep_ms, at_most_a_day(file->sweep_lag_us),
-                   at_most_a_day(file->sweep_us), (int)getpid(),
-                   vp_process_start("/proc", getpid()), file->since_ms,
-                   file->connected ? "connected" : "reconnecting", file->why[0] ? "no" : "yes",
-                   file->why[0] ? "why=" : "", file->why, file->why[0] ? "\n" : "");
+    int length = dprintf(
+        fd,
+        SWEEP_FORMAT "pid=%d\nstart=%" PRIu64 "\nsince_ms=%" PRId64
+                     "\nlibvirt=%s\ncan_repair=%s\n%s%s%s",
+        file->last_sweep_ms, at_most_a_day(file->sweep_lag_us), at_most_a_day(file->sweep_us),
+        (int)getpid(), vp_process_start("/proc", getpid()), file->since_ms,
+        file->connected ? "connected" : "reconnecting", file->why[0] ? "no" : "yes",
+        file->why[0] ? "why=" : "", file->why, file->why[0] ? "\n" : "");
+
+    for (int i = 0; i < VP_SIGHT_COUNT && length >= 0; i++) {
+        if (file->blind[i][0])
+            length = dprintf(fd, "blind=%s\n", file->blind[i]);
+    }
+    return length;
 }
 
 int vp_runfile_write(struct vp_runfile *file, struct vp_error *err)

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "enforcer/sight.h"
+
 struct vp_error;
 
 /* RUN-DIR/enforcer: lines key=value that say who enforces here and how well.
@@ -15,9 +17,10 @@ struct vp_runfile {
     int fd; /* of the file now at the path, -1: none */
     int64_t since_ms;
     int64_t last_sweep_ms;
-    int64_t sweep_lag_us, sweep_us; /* how late the last sweep began, how long it took */
-    bool connected;                 /* libvirt=connected, else reconnecting */
-    char why[256];                  /* "" : can_repair=yes; else can_repair=no and this why= */
+    int64_t sweep_lag_us, sweep_us;  /* how late the last sweep began, how long it took */
+    bool connected;                  /* libvirt=connected, else reconnecting */
+    char why[256];                   /* "" : can_repair=yes; else can_repair=no and this why= */
+    char blind[VP_SIGHT_COUNT][200]; /* what only the sweep sees, a blind= each; "": none */
 };
 
 /* Makes the directory (0700) where it is missing, and takes

@@ -5,16 +5,18 @@
 #include "enforcer/confwatch.h"
 #include "enforcer/definitionwatch.h"
 #include "enforcer/enforcer.h"
+#include "enforcer/ledgerwatch.h"
 #include "enforcer/metrics.h"
 #include "enforcer/record.h"
 #include "enforcer/reload.h"
 #include "enforcer/statuswatch.h"
 #include "enforcer/sync.h"
+#include "enforcer/trace.h"
 #include "enforcer/trim.h"
 #include "enforcer/writes.h"
 
-/* One in so many sweeps looks at a guest in full even where nothing seems to
- * have changed. */
+/* A guest is looked at in full this often even where nothing seems to have
+ * changed, in sweeps: a look costs as much as some twenty sweeps. */
 #define FULL_EVERY 15
 /* By this sweep guests are adopted, definitions looked at, libvirt told. */
 #define TRIM_AT 5
@@ -34,17 +36,28 @@ static void sweep_guest(struct vp_enforcer *enforcer, struct vp_watched *guest, 
     vp_record_save(enforcer, guest);
 }
 
+static void set_next(struct vp_enforcer *enforcer, int64_t from_us)
+{
+    enforcer->next_sweep_us = from_us + vp_sight_pace_ms(enforcer) * 1000LL;
+    sd_event_source_set_time(enforcer->sweep, (uint64_t)enforcer->next_sweep_us);
+    sd_event_source_set_enabled(enforcer->sweep, SD_EVENT_ONESHOT);
+}
+
 static int on_sweep(sd_event_source *source, uint64_t usec, void *data)
 {
     struct vp_enforcer *enforcer = data;
     int64_t began_us = vp_clock_us();
 
+    (void)source;
     enforcer->sweeps++;
     vp_writes_drain(enforcer);
+    vp_trace_drain(enforcer);
+    vp_sight_check(enforcer);
     vp_confwatch_check(enforcer);
     vp_confwatch_disabled(enforcer);
     vp_statuswatch_check(enforcer);
     vp_definitionwatch_check(enforcer);
+    vp_ledgerwatch_check(enforcer);
     vp_reload_online(enforcer);
     vp_reload_cgroups(enforcer);
     vp_sync_check(enforcer);
@@ -55,17 +68,25 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *data)
     vp_runfile_swept(&enforcer->run, vp_now_ms());
     if (enforcer->sweeps % TRIM_EVERY == TRIM_AT)
         vp_trim();
-    sd_event_source_set_time(source, usec + enforcer->engine.set->host.sweep_ms * 1000ULL);
-    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    set_next(enforcer, (int64_t)usec);
     return 0;
+}
+
+void vp_sweep_hasten(struct vp_enforcer *enforcer)
+{
+    int64_t now = vp_clock_us();
+
+    if (enforcer->sweep && enforcer->next_sweep_us > now + vp_sight_pace_ms(enforcer) * 1000LL)
+        set_next(enforcer, now);
 }
 
 int vp_sweep_start(struct vp_enforcer *enforcer, struct vp_error *err)
 {
-    int result =
-        sd_event_add_time(enforcer->event, NULL, CLOCK_MONOTONIC,
-                          (uint64_t)vp_clock_us() + enforcer->engine.set->host.sweep_ms * 1000ULL,
-                          20000, on_sweep, enforcer);
+    int result = sd_event_add_time(enforcer->event, &enforcer->sweep, CLOCK_MONOTONIC, UINT64_MAX,
+                                   20000, on_sweep, enforcer);
 
-    return result < 0 ? vp_fail_errno(err, VP_HOST, -result, "the event loop") : 0;
+    if (result < 0)
+        return vp_fail_errno(err, VP_HOST, -result, "the event loop");
+    set_next(enforcer, vp_clock_us());
+    return 0;
 }

@@ -13,6 +13,7 @@
 #include "enforcer/enforcer.h"
 #include "enforcer/metrics.h"
 #include "enforcer/record.h"
+#include "enforcer/trace.h"
 #include "host/journal.h"
 
 /* A prepare lease has no age limit; from this on libvirt is asked. */
@@ -146,6 +147,7 @@ static bool drop_guests(struct vp_enforcer *enforcer, const struct vp_guest_rows
         if (guest->row.state == VP_GUEST_RUNNING && alive(guest->row.pid, guest->row.pid_start))
             vp_virtside_want(enforcer->virtside, guest->row.uuid, VP_VIRT_UNTELL);
         vp_record_ended(enforcer, guest);
+        vp_trace_follow(enforcer->trace, &guest->followed, NULL);
         vp_watched_free(guest);
     }
     enforcer->guest_count = kept;

@@ -54,7 +54,9 @@ void vp_watched_free(struct vp_watched *guest)
     vp_pins_clear(&guest->pins);
     vp_pins_clear(&guest->before);
     vp_threads_clear(&guest->threads);
+    vp_threads_clear(&guest->followed);
     free(guest->mask);
+    free(guest->calls);
     free(guest->cases);
     free(guest);
 }
@@ -213,6 +215,47 @@ const struct vp_write *vp_watched_write(const struct vp_watched *guest, const ch
             last = write;
     }
     return last;
+}
+
+struct vp_call *vp_watched_call_add(struct vp_watched *guest, pid_t tid)
+{
+    size_t count = guest->call_count;
+    struct vp_call *grown;
+
+    for (size_t i = 0; i < count; i++) {
+        if (guest->calls[i].tid == tid)
+            count = i;
+    }
+    if (count == VP_CALLS_MAX)
+        return NULL;
+    if (count == guest->call_count && (count & (count - 1)) == 0) { /* room is a power of two */
+        grown = realloc(guest->calls, (count ? count * 2 : 1) * sizeof(*grown));
+        if (!grown)
+            return NULL;
+        guest->calls = grown;
+    }
+    if (count == guest->call_count)
+        guest->call_count++;
+    guest->calls[count] = (struct vp_call){.tid = tid};
+    return &guest->calls[count];
+}
+
+const struct vp_call *vp_watched_call(const struct vp_watched *guest, pid_t tid)
+{
+    for (size_t i = 0; i < guest->call_count; i++) {
+        if (guest->calls[i].tid == tid)
+            return &guest->calls[i];
+    }
+    return NULL;
+}
+
+void vp_watched_forget_events(struct vp_watched *guest)
+{
+    memset(guest->write, 0, sizeof(guest->write));
+    free(guest->calls);
+    guest->calls = NULL;
+    guest->call_count = 0;
+    guest->event_us = 0;
 }
 
 void vp_watched_due(struct vp_watched *guest, int64_t at_us)

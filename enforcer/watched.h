@@ -39,6 +39,17 @@ struct vp_write {
 };
 #define VP_WRITES_KEPT 8
 
+/* A call that changed a thread, as the kernel's tracing told it; one a thread. */
+struct vp_call {
+    pid_t tid;
+    struct vp_culprit by;
+    bool scheduler; /* its scheduling class, else its affinity */
+    bool libvirt;   /* the daemon's */
+    bool foreign;   /* neither libvirt's nor ours */
+    int64_t at_us;
+};
+#define VP_CALLS_MAX 1024
+
 struct vp_watched {
     struct vp_guest_row row;  /* the ledger's, as read last */
     struct vp_plan *would;    /* audit: row.would, parsed; owned */
@@ -50,10 +61,11 @@ struct vp_watched {
     struct vp_pins pins;      /* what each thread should have now */
     struct vp_pins before;    /* ... and had to have before pins_since_ms */
     int64_t pins_since_ms;
-    int64_t libvirt_since_us;  /* since when threads follow pins of libvirt's that differ; 0 */
-    bool told;                 /* libvirt's pins were seen to be ours since then */
-    struct vp_threads threads; /* as the last full look found them */
-    unsigned char *mask;       /* their affinity then, mask_size bytes each; owned */
+    int64_t libvirt_since_us;   /* since when threads follow pins of libvirt's that differ; 0 */
+    bool told;                  /* libvirt's pins were seen to be ours since then */
+    struct vp_threads threads;  /* as the last full look found them */
+    struct vp_threads followed; /* those whose calls are traced */
+    unsigned char *mask;        /* their affinity then, mask_size bytes each; owned */
     size_t mask_size;
     unsigned long task_links; /* number of links of /proc/PID/task then */
     int64_t look_at_us;       /* when to look in full, monotonic; 0: not due */
@@ -64,7 +76,10 @@ struct vp_watched {
     uint64_t looks;
     struct vp_write write[VP_WRITES_KEPT];
     unsigned writes;
-    struct vp_case *cases; /* owned */
+    struct vp_call *calls; /* since the last look; owned */
+    size_t call_count;
+    int64_t thread_look_us; /* when new threads were, or are to be, looked at last */
+    struct vp_case *cases;  /* owned */
     size_t case_count;
 };
 
@@ -99,6 +114,13 @@ bool vp_watched_knows(const struct vp_watched *guest, pid_t tid);
 
 /* The last write to that file since the last look, NULL: none was seen. */
 const struct vp_write *vp_watched_write(const struct vp_watched *guest, const char *where);
+
+/* A place for a call on that thread, in the place of an older one; NULL: no room. */
+struct vp_call *vp_watched_call_add(struct vp_watched *guest, pid_t tid);
+/* The last call on that thread since the last look, NULL: none was seen. */
+const struct vp_call *vp_watched_call(const struct vp_watched *guest, pid_t tid);
+/* Writes and calls up to now have been looked at. */
+void vp_watched_forget_events(struct vp_watched *guest);
 
 /* Brings the next look forward to at_us (monotonic microseconds). */
 void vp_watched_due(struct vp_watched *guest, int64_t at_us);

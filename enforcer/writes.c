@@ -16,26 +16,15 @@
 
 #define CPUSET_FILE "/cpuset.cpus"
 
-/* Whose write it was, for what may be done about it when. */
-enum writer { WRITER_SELF, WRITER_OURS, WRITER_LIBVIRT, WRITER_OTHER };
-
-static enum writer writer_of(const struct vp_enforcer *enforcer, pid_t pid, struct vp_culprit *by)
+static enum vp_writer writer_of(const struct vp_enforcer *enforcer, pid_t pid,
+                                struct vp_culprit *by)
 {
     *by = (struct vp_culprit){.uid = -1};
-    if (pid == getpid())
-        return WRITER_SELF;
     if (pid > 0) /* 0: of a PID namespace that is none of ours */
         vp_culprit_of("/proc", pid, by);
     by->pid = pid;
     by->exact = pid > 0;
-    if (pid > 0 && pid == vp_patience_daemon(enforcer))
-        return WRITER_LIBVIRT;
-    if (by->uid == 0 && (strcmp(by->comm, "libvirtd") == 0 || strcmp(by->comm, "virtqemud") == 0))
-        return WRITER_LIBVIRT;
-    /* comm has 15 characters */
-    if (by->uid == 0 && strncmp(by->comm, "virtpin", 7) == 0)
-        return WRITER_OURS;
-    return WRITER_OTHER;
+    return vp_patience_writer(enforcer, by);
 }
 
 static bool same_file(const char *path, const struct stat *file)
@@ -80,17 +69,17 @@ static bool above_guest(const struct vp_watched *guest, const char *path)
 }
 
 static void note(struct vp_watched *guest, const char *where, const struct vp_culprit *by,
-                 enum writer writer, int64_t now_us)
+                 enum vp_writer writer, int64_t now_us)
 {
     struct vp_write *write = &guest->write[guest->writes++ % VP_WRITES_KEPT];
-    int64_t wait = writer == WRITER_LIBVIRT ? VP_DAEMON_WRITE_US
-                   : writer == WRITER_OURS  ? VP_OWN_WRITE_US
-                                            : 0;
+    int64_t wait = writer == VP_WRITER_LIBVIRT ? VP_DAEMON_WRITE_US
+                   : writer == VP_WRITER_OURS  ? VP_OWN_WRITE_US
+                                               : 0;
 
     snprintf(write->where, sizeof(write->where), "%.*s", (int)sizeof(write->where) - 1, where);
     write->by = *by;
-    write->libvirt = writer == WRITER_LIBVIRT;
-    write->foreign = writer == WRITER_OTHER;
+    write->libvirt = writer == VP_WRITER_LIBVIRT;
+    write->foreign = writer == VP_WRITER_OTHER;
     write->at_us = now_us;
     if (guest->event_us == 0)
         guest->event_us = now_us;
@@ -103,11 +92,13 @@ static void take_write(struct vp_enforcer *enforcer, int fd, pid_t pid, int64_t 
 {
     char link[64], path[PATH_MAX], where[PATH_MAX];
     struct vp_culprit by;
-    enum writer writer = WRITER_SELF;
+    enum vp_writer writer = VP_WRITER_OTHER;
     bool known = false;
     struct stat file;
     ssize_t length;
 
+    if (pid == getpid())
+        return;
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     length = readlink(link, path, sizeof(path) - 1);
     if (length <= 0)
@@ -126,15 +117,8 @@ static void take_write(struct vp_enforcer *enforcer, int fd, pid_t pid, int64_t 
         if (!known)
             writer = writer_of(enforcer, pid, &by);
         known = true;
-        if (writer != WRITER_SELF)
-            note(guest, where, &by, writer, now_us);
+        note(guest, where, &by, writer, now_us);
     }
-}
-
-static void look_at_all(struct vp_enforcer *enforcer)
-{
-    for (size_t i = 0; i < enforcer->guest_count; i++)
-        vp_watched_due(enforcer->guest[i], vp_clock_us());
 }
 
 void vp_writes_drain(struct vp_enforcer *enforcer)
@@ -148,7 +132,7 @@ void vp_writes_drain(struct vp_enforcer *enforcer)
 
         for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length)) {
             if (event->mask & FAN_Q_OVERFLOW)
-                look_at_all(enforcer);
+                vp_sight_lost(enforcer, VP_SIGHT_WRITES);
             if (event->fd < 0)
                 continue;
             take_write(enforcer, event->fd, event->pid, vp_clock_us());

@@ -55,4 +55,9 @@ int vp_threads_list(const struct vp_cgroups *cgroups, pid_t pid, const struct vp
  * that cannot be read stay unknown. */
 void vp_culprit_of(const char *proc, pid_t pid, struct vp_culprit *culprit);
 
+/* The systemd unit of a group of the v2 hierarchy, by its inode number there;
+ * "" if it has none, or the group is gone, or this process may not ask
+ * (CAP_DAC_READ_SEARCH). */
+void vp_culprit_unit(const char *v2_mount, uint64_t group, char *unit, size_t size);
+
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <ctype.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/cgroupfile.h"
 #include "host/threads.h"
@@ -128,25 +130,57 @@ static bool ends_with(const char *text, size_t length, const char *end)
 
 /* The outermost part of the path that is a service or a scope, as systemd
  * itself counts (cg_path_get_unit); what is below belongs to it. */
-static void read_unit(const char *proc, struct vp_culprit *culprit)
+static void unit_of_path(const char *path, char *unit, size_t size)
 {
-    char text[16384];
-    const char *path;
-
-    if (!read_of(proc, culprit->pid, "cgroup", text, sizeof(text)))
-        return;
-    path = systemd_path(text);
+    unit[0] = '\0';
     while (path && *path) {
         size_t length;
 
         path += strspn(path, "/");
         length = strcspn(path, "/");
         if (ends_with(path, length, ".service") || ends_with(path, length, ".scope")) {
-            snprintf(culprit->unit, sizeof(culprit->unit), "%.*s", (int)length, path);
+            snprintf(unit, size, "%.*s", (int)length, path);
             return;
         }
         path += length;
     }
+}
+
+static void read_unit(const char *proc, struct vp_culprit *culprit)
+{
+    char text[16384];
+
+    if (read_of(proc, culprit->pid, "cgroup", text, sizeof(text)))
+        unit_of_path(systemd_path(text), culprit->unit, sizeof(culprit->unit));
+}
+
+/* kernfs's handle (FILEID_KERNFS of linux/exportfs.h) is the inode's number. */
+void vp_culprit_unit(const char *v2_mount, uint64_t group, char *unit, size_t size)
+{
+    union {
+        struct file_handle handle;
+        char room[sizeof(struct file_handle) + sizeof(group)];
+    } id = {.handle = {.handle_bytes = sizeof(group), .handle_type = 0xfe}};
+    char link[64], path[PATH_MAX];
+    int mount = open(v2_mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC), dir = -1;
+    ssize_t length = -1;
+
+    unit[0] = '\0';
+    memcpy(id.handle.f_handle, &group, sizeof(group));
+    if (mount >= 0)
+        dir = open_by_handle_at(mount, &id.handle, O_PATH | O_CLOEXEC);
+    if (dir >= 0) {
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+        length = readlink(link, path, sizeof(path) - 1);
+        close(dir);
+    }
+    if (mount >= 0)
+        close(mount);
+    if (length <= (ssize_t)strlen(v2_mount))
+        return;
+    path[length] = '\0';
+    if (strncmp(path, v2_mount, strlen(v2_mount)) == 0)
+        unit_of_path(path + strlen(v2_mount), unit, size);
 }
 
 void vp_culprit_of(const char *proc, pid_t pid, struct vp_culprit *culprit)

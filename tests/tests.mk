@@ -28,7 +28,8 @@ $(addprefix $(BUILD)/tests/unit/test_,ctl doctor driftfilter metrics simulate): 
 
 .PRECIOUS: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/fuzz/fuzz_%.o
 
-$(BUILD)/tests/rig/logsink: $(BUILD)/tests/rig/logsink.o
+RIG_PROGRAMS := $(addprefix $(BUILD)/tests/rig/,logsink meddle)
+$(RIG_PROGRAMS): %: %.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $<
 
@@ -54,13 +55,13 @@ FUZZ_TARGETS ?= rewrite
 fuzz-long:
 	@BUILD=$(BUILD) FUZZ_SECONDS=$$(($(MINUTES) * 60)) tests/run-fuzz $(FUZZ_TARGETS)
 
-rig: all $(BUILD)/tests/rig/logsink
+rig: all $(RIG_PROGRAMS)
 	@BUILD=$(BUILD) tests/run-rig
 
-check: all unit-programs $(BUILD)/tests/rig/logsink
+check: all unit-programs $(RIG_PROGRAMS)
 	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run
 
-demo: all $(BUILD)/tests/rig/logsink
+demo: all $(RIG_PROGRAMS)
 	@BUILD=$(BUILD) tests/rig/demo.sh
 
 # Benchmarks: each tests/bench/NAME.c is a program.
@@ -69,7 +70,7 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS_FULL)
 .PRECIOUS: $(BUILD)/tests/bench/%.o
-bench: all $(BENCH) $(BUILD)/tests/rig/logsink
+bench: all $(BENCH) $(RIG_PROGRAMS)
 	@BUILD=$(BUILD) tests/bench/run
 
 # The unit tests under AddressSanitizer and UBSan; BUILD=build-asan also serves the rig.

@@ -1,7 +1,7 @@
 # Campaigns of injected faults: each runs for MINUTES and prints its seed.
 
 MINUTES ?= 1
-FAULTS_BUILT := all $(BUILD)/tests/rig/logsink $(BUILD)/tests/faults/clock.so
+FAULTS_BUILT := all $(RIG_PROGRAMS) $(BUILD)/tests/faults/clock.so
 $(BUILD)/tests/faults/clock.so: tests/faults/clock.c
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

@@ -10,7 +10,7 @@ set -eu
 name=$1
 dir=$2
 # shellcheck source=/dev/null
-. "$dir/options"    # RIG_TREE, RIG_KVM, RIG_OVERLAY, RIG_LOGSINK, RIG_UUID, RIG_CAPS
+. "$dir/options"    # RIG_TREE, RIG_KVM, RIG_OVERLAY, RIG_LOGSINK, RIG_UUID, RIG_CAPS, RIG_TRACE
 ns=$dir/ns          # scratch that ends with the mount namespace
 
 die() {
@@ -84,6 +84,15 @@ private_cgroups() {
     find "$links" -type l -exec cp -a -t /sys/fs/cgroup {} +
 }
 
+# As systemd does; a kernel without it has no directory for it.
+private_tracefs() {
+    umount -R -l /sys/kernel/tracing 2>/dev/null || true
+    # shellcheck disable=SC2153 # of the options file
+    if [ "$RIG_TRACE" = yes ] && [ -d /sys/kernel/tracing ]; then
+        mount -t tracefs tracefs /sys/kernel/tracing || true
+    fi
+}
+
 libvirt_conf() {
     rm -rf /etc/libvirt/qemu /etc/libvirt/hooks /etc/libvirt/nwfilter /etc/libvirt/storage \
         /etc/libvirt/secrets /etc/virtpin /usr/lib/virtpin
@@ -112,6 +121,7 @@ mount -t tmpfs -o mode=755 rig "$ns"
 private_tree || die "no overlay over /etc and /usr"
 private_dev
 private_cgroups
+private_tracefs
 umount -R -l /run 2>/dev/null || true
 mount -t tmpfs -o mode=755 run /run
 mkdir -p /run/lock /run/systemd/journal

@@ -261,15 +261,16 @@ rig_tree() {
     fi
 }
 
-rig_logsink() {
-    local sink=$BUILD/tests/rig/logsink
-    if [ ! -x "$sink" ]; then
-        sink=$RIG_DIR/logsink
-        [ -x "$sink" ] ||
-            ${CC:-cc} -O1 -std=gnu11 -D_GNU_SOURCE -o "$sink" "$RIG_SRC/tests/rig/logsink.c" ||
-            rig_die "cannot build logsink"
+# rig_program NAME: the path of tests/rig/NAME.c, built
+rig_program() {
+    local program=$BUILD/tests/rig/$1
+    if [ ! -x "$program" ]; then
+        program=$RIG_DIR/$1
+        [ -x "$program" ] ||
+            ${CC:-cc} -O1 -std=gnu11 -D_GNU_SOURCE -o "$program" "$RIG_SRC/tests/rig/$1.c" ||
+            rig_die "cannot build $1"
     fi
-    echo "$sink"
+    echo "$program"
 }
 
 rig_overlay_works() {
@@ -284,11 +285,11 @@ rig_overlay_works() {
     fi
 }
 
-# rig_up NAME [net] [install=no] [libvirtd=no] [kvm=yes] [cgroup=v2]
+# rig_up NAME [net] [install=no] [libvirtd=no] [kvm=yes] [cgroup=v2] [trace=no]
 # A host with libvirtd running. net: it can reach the other net hosts of this run by name. cgroup=v2:
 # of this machine's hierarchies it sees the v2 one alone (on a hybrid machine that has no cpuset).
 rig_up() {
-    local name=$1 dir tree='' libvirtd=yes kvm=no net=no cgroup=all word end
+    local name=$1 dir tree='' libvirtd=yes kvm=no net=no cgroup=all trace=yes word end
     shift
     rig_begin
     dir=$RIG_DIR/$name
@@ -302,6 +303,7 @@ rig_up() {
         kvm=yes) kvm=yes ;;
         net) net=yes ;;
         cgroup=v2) cgroup=v2 ;;
+        trace=no) trace=no ;;
         *) rig_die "rig_up: $word is not an option" ;;
         esac
     done
@@ -314,8 +316,8 @@ rig_up() {
     rig_overlay_works
     RIG_HOSTS+=("$name")
     printf '%s=%q\n' RIG_TREE "$tree" RIG_KVM "$kvm" RIG_OVERLAY "$RIG_OVERLAY" \
-        RIG_LOGSINK "$(rig_logsink)" RIG_UUID "$(cat /proc/sys/kernel/random/uuid)" \
-        RIG_CAPS "$RIG_CACHE/capabilities" >"$dir/options"
+        RIG_LOGSINK "$(rig_program logsink)" RIG_UUID "$(cat /proc/sys/kernel/random/uuid)" \
+        RIG_CAPS "$RIG_CACHE/capabilities" RIG_TRACE "$trace" >"$dir/options"
     rig_make_cgroups "$dir" "$name" "$cgroup" || rig_die "cannot make cgroups for $name"
 
     rig_launch "$name" "$dir" &

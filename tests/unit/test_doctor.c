@@ -59,6 +59,8 @@ static void put_link(const char *path, const char *target)
     ck_assert_int_eq(symlink(target, full), 0);
 }
 
+#define TRACEPOINT "/sys/kernel/tracing/events/syscalls/sys_enter_sched_setaffinity"
+
 static void put_dir(const char *path, mode_t mode)
 {
     char full[PATH_MAX];
@@ -114,6 +116,8 @@ static void make_sound(void)
     put("/proc/uptime", "1000000.00 1.00\n", 0444);
     put_process(700, "libvirtd", "/usr/sbin/libvirtd", 0);
     put_process(812, "virtpind", "/usr/sbin/virtpind", 0);
+    put_dir(TRACEPOINT, 0700);
+    put("/sys/kernel/btf/vmlinux", "btf", 0444);
     put("/sys/devices/system/cpu/online", "0-15\n", 0444);
     put("/sys/devices/system/cpu/isolated", "\n", 0444);
     put("/sys/devices/system/cpu/nohz_full", "(null)\n", 0444);
@@ -415,7 +419,7 @@ static void enforcer_old(void)
 }
 static void sweep_late(void)
 {
-    doctor.enforcer.last_sweep_ms = doctor.now_ms - 60000;
+    doctor.enforcer.last_sweep_ms = doctor.now_ms - 120000;
 }
 static void sweep_never(void)
 {
@@ -545,9 +549,18 @@ static void kernel_new(void)
 {
     doctor.kernel = "6.12.1";
 }
-static void tracepoint(void)
+static void no_tracepoint(void)
 {
-    put_dir("/sys/kernel/tracing/events/syscalls/sys_enter_sched_setaffinity", 0700);
+    drop(TRACEPOINT);
+}
+static void no_btf(void)
+{
+    drop("/sys/kernel/btf/vmlinux");
+}
+static void blind(void)
+{
+    doctor.enforcer.blind_count = 1;
+    strcpy(doctor.enforcer.blind[0], "calls on threads are not seen at once: tracing: EPERM");
 }
 
 /* ---- the table ---- */
@@ -651,7 +664,9 @@ static const struct {
     {isolated_new, "isolated", VP_CHECK_OK, "isolated CPUs: 8-15", NULL},
     {no_fanotify, "fanotify", VP_CHECK_WARNING, "Invalid argument", "CONFIG_FANOTIFY"},
     {kernel_new, "kernel", VP_CHECK_OK, "6.12.1 keeps", NULL},
-    {tracepoint, "tracepoint", VP_CHECK_OK, "has the tracepoint", NULL},
+    {no_tracepoint, "tracepoint", VP_CHECK_WARNING, "no tracepoint", "mount -t tracefs"},
+    {no_btf, "tracepoint", VP_CHECK_WARNING, "does not describe its types", "BTF"},
+    {blind, "sight", VP_CHECK_WARNING, "tracing: EPERM; the sweep", "journalctl"},
 };
 
 START_TEST(finds)

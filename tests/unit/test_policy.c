@@ -235,7 +235,7 @@ START_TEST(defaults_are_an_empty_text)
                      "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     ck_assert_str_eq(set->host.uri, "qemu:///system");
     ck_assert_uint_eq(set->host.hook_limit_ms, 2000);
-    ck_assert_uint_eq(set->host.sweep_ms, 2000);
+    ck_assert_uint_eq(set->host.sweep_ms, VP_SWEEP_AUTO);
     ck_assert_int_eq(set->host.on_error, VP_VERDICT_ALLOW);
     ck_assert_ptr_null(vp_policy_find(set, "x"));
     vp_policy_set_free(set);
