@@ -2,6 +2,7 @@
 /* Guests of a simulated host: started, stopped, looked up; their bookings. */
 #include "ctl/simulate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,14 +23,36 @@ static void count_fixed(struct vp_sim *sim, const struct vp_cpuset *cpus, bool m
     }
 }
 
+void vp_sim_pool(const struct vp_sim *sim, const char *name, struct vp_cpuset *pool)
+{
+    vp_pool_named(&sim->set->host, sim->topology, name, &sim->sum, 1, pool);
+}
+
+static void count_pool(struct vp_sim *sim, const struct vp_sim_guest *guest, bool more)
+{
+    const char *name = guest->policy->pool;
+    struct vp_holding *holding = &sim->sum;
+    size_t *users = &sim->pool_users;
+
+    if (!guest->uses_pool)
+        return;
+    for (size_t i = 0; name && i < sim->set->host.pool_count; i++)
+        if (strcmp(sim->set->host.pool[i].name, name) == 0) {
+            holding = &sim->all[i + 1];
+            users = &sim->named_users[i];
+        }
+    *users += more ? 1 : (size_t)-1;
+    holding->pool_vcpus += more ? guest->pool_vcpus : -guest->pool_vcpus;
+    holding->uses_pool = *users > 0;
+}
+
 void vp_sim_book(struct vp_sim *sim, const struct vp_sim_guest *guest)
 {
     if (guest->booking) {
         vp_cpuset_or(&sim->sum.exclusive, &guest->booking->exclusive);
         count_fixed(sim, &guest->booking->fixed, true);
     }
-    sim->pool_users += guest->uses_pool;
-    sim->sum.uses_pool = sim->pool_users > 0;
+    count_pool(sim, guest, true);
 }
 
 void vp_sim_unbook(struct vp_sim *sim, const struct vp_sim_guest *guest)
@@ -38,8 +61,7 @@ void vp_sim_unbook(struct vp_sim *sim, const struct vp_sim_guest *guest)
         vp_cpuset_minus(&sim->sum.exclusive, &guest->booking->exclusive);
         count_fixed(sim, &guest->booking->fixed, false);
     }
-    sim->pool_users -= guest->uses_pool;
-    sim->sum.uses_pool = sim->pool_users > 0;
+    count_pool(sim, guest, false);
 }
 
 static int take_booking(const struct vp_plan *plan, struct vp_sim_guest *guest,
@@ -51,6 +73,7 @@ static int take_booking(const struct vp_plan *plan, struct vp_sim_guest *guest,
     held.used = held.exclusive;
     vp_cpuset_minus(&held.used, &plan->idle_cpus);
     guest->uses_pool = held.uses_pool;
+    guest->pool_vcpus = vp_plan_pool_vcpus(plan);
     guest->booking = NULL;
     if (vp_cpuset_empty(&held.exclusive) && vp_cpuset_empty(&held.fixed))
         return 0;
@@ -90,11 +113,14 @@ enum vp_plan_result vp_sim_plan(struct vp_sim *sim, struct vp_sim_guest *guest,
                                         .policy = guest->policy,
                                         .domain = &domain,
                                         .topology = sim->topology,
-                                        .holding = &sim->sum,
-                                        .holding_count = 1};
+                                        .holding = sim->all ? sim->all : &sim->sum,
+                                        .holding_count =
+                                            sim->all ? sim->set->host.pool_count + 1 : 1};
     enum vp_plan_result result;
     struct timespec begin;
 
+    if (sim->all)
+        sim->all[0] = sim->sum;
     memset(answer, 0, sizeof(*answer));
     clock_gettime(CLOCK_MONOTONIC, &begin);
     result = vp_plan_make(&input, plan, answer, NULL, err);
@@ -262,6 +288,21 @@ int vp_sim_line(struct vp_sim *sim, json_object *line, json_object **answer, str
 
 /* ---- the host ---- */
 
+static bool begin_pools(struct vp_sim *sim)
+{
+    const struct vp_host_conf *host = &sim->set->host;
+
+    if (host->pool_count == 0)
+        return true;
+    sim->all = calloc(host->pool_count + 1, sizeof(*sim->all));
+    sim->named_users = calloc(host->pool_count, sizeof(*sim->named_users));
+    for (size_t i = 0; sim->all && i < host->pool_count; i++) {
+        snprintf(sim->all[i + 1].uuid, sizeof(sim->all[i + 1].uuid), "guests");
+        snprintf(sim->all[i + 1].pool, sizeof(sim->all[i + 1].pool), "%s", host->pool[i].name);
+    }
+    return sim->all && sim->named_users;
+}
+
 int vp_sim_begin(struct vp_sim *sim, const struct vp_policy_set *set, struct vp_topology *topology,
                  struct vp_error *err)
 {
@@ -274,7 +315,8 @@ int vp_sim_begin(struct vp_sim *sim, const struct vp_policy_set *set, struct vp_
     sim->guests = xmlHashCreate(0);
     sim->policies = xmlHashCreate(0);
     strcpy(sim->sum.uuid, "guests");
-    if (!sim->pu || !sim->fixed_users || !sim->iothread || !sim->guests || !sim->policies)
+    if (!begin_pools(sim) || !sim->pu || !sim->fixed_users || !sim->iothread || !sim->guests ||
+        !sim->policies)
         return vp_fail(err, VP_HOST, "out of memory");
     memcpy(sim->pu, topology->pu, topology->count * sizeof(*sim->pu));
     for (unsigned i = 0; i < VP_VCPUS_MAX; i++)
@@ -292,6 +334,8 @@ void vp_sim_end(struct vp_sim *sim)
     }
     xmlHashFree(sim->guests, NULL);
     xmlHashFree(sim->policies, NULL);
+    free(sim->all);
+    free(sim->named_users);
     free(sim->iothread);
     free(sim->fixed_users);
     free(sim->pu);

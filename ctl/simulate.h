@@ -46,6 +46,7 @@ struct vp_sim_guest {
     struct vp_sim_booking *booking; /* NULL: none */
     struct vp_sim_booking *home;    /* before it lost CPUs; NULL: it is at home */
     bool uses_pool;
+    unsigned pool_vcpus;
 };
 
 struct vp_sim {
@@ -55,7 +56,10 @@ struct vp_sim {
     size_t pu_count;
     struct vp_holding sum; /* what all guests hold, as one */
     uint32_t *fixed_users; /* by CPU: guests that hold it non-exclusively */
-    size_t pool_users;
+    size_t pool_users; /* of the default pool */
+    /* sum, and what guests have in each of [pool NAME]; NULL without such pools */
+    struct vp_holding *all;
+    size_t *named_users;
     xmlHashTable *guests, *policies; /* by id; by text */
     struct vp_sim_guest *first, *last;
     unsigned *iothread; /* ids 1, 2, ... */
@@ -114,6 +118,11 @@ int vp_sim_read(json_object *object, struct vp_sim_request *request, struct vp_e
 int vp_sim_take_policy(struct vp_sim *sim, json_object *policy, struct vp_sim_guest *guest,
                        struct vp_error *err);
 void vp_sim_drop_policy(struct vp_sim *sim, struct vp_sim_guest *guest);
+
+/* ---- simulate.c ---- */
+
+/* What is left of the pool of that name, NULL: the default one. */
+void vp_sim_pool(const struct vp_sim *sim, const char *name, struct vp_cpuset *pool);
 
 /* ---- simulate_answer.c ---- */
 

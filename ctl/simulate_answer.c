@@ -12,7 +12,7 @@ static void add_shared(const struct vp_sim *sim, json_object *answer)
 {
     struct vp_cpuset pool;
 
-    vp_pool(&sim->set->host, sim->topology, &sim->sum, 1, &pool);
+    vp_pools(&sim->set->host, sim->topology, &sim->sum, 1, &pool);
     vp_json_cpus(answer, "shared", &pool);
 }
 
@@ -107,7 +107,7 @@ json_object *vp_sim_answer_placed(const struct vp_sim *sim, const struct vp_sim_
     json_object *answer = vp_json_object();
     struct vp_cpuset pool;
 
-    vp_pool(&sim->set->host, sim->topology, &sim->sum, 1, &pool);
+    vp_sim_pool(sim, guest->policy->pool, &pool);
     vp_json_string(answer, "id", guest->id);
     vp_json_bool(answer, "ok", true);
     vp_json_add(answer, "vcpus", threads_of(plan, VP_ROLE_VCPU, &pool));
@@ -118,7 +118,7 @@ json_object *vp_sim_answer_placed(const struct vp_sim *sim, const struct vp_sim_
     vp_json_add(answer, "nodes", nodes_of(plan));
     vp_json_add(answer, "cells", cells_of(sim, guest, plan));
     vp_json_cpus(answer, "idle", &plan->idle_cpus);
-    vp_json_cpus(answer, "shared", &pool);
+    add_shared(sim, answer);
     add_times(answer, times);
     return answer;
 }

@@ -61,11 +61,6 @@ static int reshape(struct vp_sim *sim, int cpu, bool online, struct vp_error *er
 
 /* ---- guests ---- */
 
-static void pool_of(const struct vp_sim *sim, struct vp_cpuset *pool)
-{
-    vp_pool(&sim->set->host, sim->topology, &sim->sum, 1, pool);
-}
-
 /* An idle sibling that goes is no loss. */
 static bool lacks(const struct vp_sim *sim, const struct vp_sim_guest *guest)
 {
@@ -77,7 +72,7 @@ static bool lacks(const struct vp_sim *sim, const struct vp_sim_guest *guest)
         return true;
     if (!guest->uses_pool)
         return false;
-    pool_of(sim, &pool);
+    vp_sim_pool(sim, guest->policy->pool, &pool);
     return vp_cpuset_empty(&pool);
 }
 
@@ -93,7 +88,7 @@ static bool home_is_free(const struct vp_sim *sim, const struct vp_sim_guest *gu
         !vp_cpuset_within(&fixed, &sim->topology->online) ||
         vp_cpuset_meets(&fixed, &sim->sum.exclusive))
         return false;
-    pool_of(sim, &pool);
+    vp_sim_pool(sim, NULL, &pool);
     vp_cpuset_minus(&pool, &guest->home->exclusive);
     return !vp_cpuset_empty(&pool) || (sim->pool_users == 0 && !guest->home->uses_pool);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Policies of simulated guests: the configured ones, or keys in the line. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,7 +58,24 @@ static void add_defaults(struct vp_draft *draft, json_object *policy, struct vp_
         vp_draft_key(draft, "policy", 0, "numa", "any", findings);
 }
 
-static int make_set(json_object *policy, struct vp_policy_set **set, struct vp_error *err)
+/* The files' pools by name, so that a line may name them; what they are is
+ * looked up in the files' set. */
+static void add_pools(struct vp_draft *draft, const struct vp_host_conf *host,
+                      struct vp_findings *findings)
+{
+    char head[80], cpu[24];
+
+    for (size_t i = 0; i < host->pool_count; i++) {
+        snprintf(head, sizeof(head), "pool %s", host->pool[i].name);
+        vp_draft_section(draft, "policy", 0, head, findings);
+        snprintf(cpu, sizeof(cpu), "%zu", i);
+        if (strcmp(host->pool[i].name, "default") != 0)
+            vp_draft_key(draft, "policy", 0, "cpus", cpu, findings);
+    }
+}
+
+static int make_set(const struct vp_host_conf *host, json_object *policy,
+                    struct vp_policy_set **set, struct vp_error *err)
 {
     VP_AUTO(vp_draft) struct vp_draft *draft = vp_draft_new_known();
     struct vp_findings findings = {0};
@@ -65,6 +83,7 @@ static int make_set(json_object *policy, struct vp_policy_set **set, struct vp_e
 
     if (!draft)
         return vp_fail(err, VP_HOST, "out of memory");
+    add_pools(draft, host, &findings);
     vp_draft_section(draft, "policy", 0, "policy simulated", &findings);
     result = add_keys(draft, policy, &findings, err);
     if (result == 0) {
@@ -94,7 +113,7 @@ static int new_policy(struct vp_sim *sim, json_object *policy, const char *text,
         free(made);
         return vp_fail(err, VP_HOST, "out of memory");
     }
-    if (make_set(policy, &made->set, err) < 0) {
+    if (make_set(&sim->set->host, policy, &made->set, err) < 0) {
         free_policy(made);
         return -1;
     }

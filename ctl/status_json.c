@@ -144,6 +144,23 @@ static json_object *findings_json(const struct vp_findings *findings)
     return list;
 }
 
+static json_object *pools_json(const struct vp_view *view)
+{
+    json_object *list = vp_json_array();
+
+    for (size_t i = 0; i < view->pool_count; i++) {
+        const struct vp_view_pool *pool = &view->pool[i];
+        json_object *object = vp_json_object();
+
+        vp_json_string(object, "name", pool->name);
+        vp_json_cpus(object, "cpus", &pool->cpus);
+        vp_json_int(object, "ratio", pool->ratio);
+        vp_json_int(object, "vcpus", pool->vcpus);
+        vp_json_push(list, object);
+    }
+    return list;
+}
+
 void vp_status_json(const struct vp_engine *engine, const struct vp_view *view)
 {
     json_object *object = vp_json_new("virtpin.status/1");
@@ -157,6 +174,7 @@ void vp_status_json(const struct vp_engine *engine, const struct vp_view *view)
     vp_json_add(object, "enforcer", enforcer_json(&view->enforcer));
     vp_json_add(object, "policy", policy_json(engine, view));
     vp_json_add(object, "cpus", cpus_json(engine->topology, view));
+    vp_json_add(object, "pools", pools_json(view));
     for (size_t i = 0; i < view->guest_count; i++)
         vp_json_push(guests, guest_json(&view->guest[i]));
     vp_json_add(object, "guests", guests);

@@ -59,6 +59,21 @@ static void print_cpus(const struct vp_topology *host, const struct vp_view *vie
     printf("\n");
 }
 
+/* A host with the default pool alone has said it all with "shared". */
+static void print_pools(const struct vp_view *view)
+{
+    for (size_t i = 0; view->pool_count > 1 && i < view->pool_count; i++) {
+        const struct vp_view_pool *pool = &view->pool[i];
+
+        printf("pool %s:", pool->name);
+        print_set("CPUs", &pool->cpus, true);
+        printf("  vCPUs %u", pool->vcpus);
+        if (pool->ratio > 0)
+            printf(" of %u (ratio %u)", pool->ratio * vp_cpuset_count(&pool->cpus), pool->ratio);
+        printf("\n");
+    }
+}
+
 static enum vp_colour state_colour(enum vp_view_state state)
 {
     return state == VP_VIEW_RUNNING ? VP_GREEN : state == VP_VIEW_UNPLACED ? VP_RED : VP_PLAIN;
@@ -180,6 +195,7 @@ void vp_status_text(const struct vp_engine *engine, const struct vp_view *view, 
            VP_VERSION, engine->set->count, engine->set->count == 1 ? "policy" : "policies");
     print_enforcer(view);
     print_cpus(engine->topology, view);
+    print_pools(view);
     print_guests(view);
     for (size_t i = 0; threads && i < view->guest_count; i++)
         print_threads(&view->guest[i]);

@@ -31,6 +31,7 @@ void vp_view_clear(struct vp_view *view)
     for (size_t i = 0; i < view->guest_count; i++)
         guest_clear(&view->guest[i]);
     free(view->guest);
+    free(view->pool);
     vp_findings_clear(&view->findings);
     *view = (struct vp_view){0};
 }

@@ -72,13 +72,21 @@ struct vp_enforcer_facts {
     size_t blind_count;
 };
 
+struct vp_view_pool {
+    char name[64];
+    struct vp_cpuset cpus; /* now: without booked ones */
+    unsigned ratio, vcpus; /* of the guests in it */
+};
+
 struct vp_view {
     int64_t now_ms;
     char host[256];
     bool enabled;
     char disabled_why[256];
     struct vp_enforcer_facts enforcer;
-    struct vp_cpuset reserved, dedicated, idle, shared;
+    struct vp_cpuset reserved, dedicated, idle, shared; /* shared: all pools */
+    struct vp_view_pool *pool;                          /* at least the default one */
+    size_t pool_count;
     int64_t policy_loaded_ms;
     struct vp_view_guest *guest; /* by name */
     size_t guest_count;
@@ -106,6 +114,11 @@ void vp_enforcer_read(const char *run_dir, struct vp_enforcer_facts *facts);
 
 /* Fills guest[] and the sets of the view from ledger and status files. */
 int vp_view_guests(struct vp_engine *engine, struct vp_view *view, struct vp_error *err);
+
+/* Fills pool[] and shared. */
+int vp_view_pools(struct vp_engine *engine, struct vp_view *view, struct vp_error *err);
+/* The CPUs of the pool of that name, NULL: the default one. */
+const struct vp_cpuset *vp_view_pool(const struct vp_view *view, const char *name);
 
 /* Sets exclusive of every guest, with a finding for each that is not. */
 int vp_view_exclusive(struct vp_view *view);

@@ -123,7 +123,7 @@ static int take_plan(const struct vp_engine *engine, struct vp_view *view,
         return -1;
     if (row->unplaced)
         return 0;
-    held_cpus(plan, &view->shared, &guest->cpus);
+    held_cpus(plan, vp_view_pool(view, plan->pool), &guest->cpus);
     nodes_of(engine->topology, &guest->cpus, &guest->nodes);
     if (!in_force(row))
         return 0;
@@ -375,7 +375,7 @@ int vp_view_guests(struct vp_engine *engine, struct vp_view *view, struct vp_err
     int result = 0;
 
     view->reserved = engine->set->host.reserved;
-    if (vp_engine_pool(engine, &view->shared, err) != 0)
+    if (vp_view_pools(engine, view, err) != 0)
         return -1;
     if (engine->ledger)
         result = vp_ledger_guests(engine->ledger, &rows, err);

@@ -9,6 +9,7 @@ void vp_plan_free(struct vp_plan *plan)
     if (!plan)
         return;
     free(plan->policy);
+    free(plan->pool);
     free(plan->want);
     free(plan);
 }
@@ -21,8 +22,9 @@ struct vp_plan *vp_plan_copy(const struct vp_plan *plan)
         return NULL;
     *copy = *plan;
     copy->policy = plan->policy ? strdup(plan->policy) : NULL;
+    copy->pool = plan->pool ? strdup(plan->pool) : NULL;
     copy->want = malloc((plan->want_count + 1) * sizeof(*copy->want));
-    if (!copy->want || (plan->policy && !copy->policy)) {
+    if (!copy->want || (plan->policy && !copy->policy) || (plan->pool && !copy->pool)) {
         vp_plan_free(copy);
         return NULL;
     }
@@ -112,48 +114,4 @@ int vp_plan_resolve(const struct vp_plan *plan, const struct vp_cpuset *pool, st
             return -1;
     }
     return 0;
-}
-
-/* The core of the lowest CPU that is neither reserved nor isolated. */
-static void lowest_core(const struct vp_host_conf *host, const struct vp_topology *topology,
-                        struct vp_cpuset *core)
-{
-    struct vp_cpuset open = topology->online;
-    const struct vp_pu *pu;
-
-    *core = (struct vp_cpuset){0};
-    vp_cpuset_minus(&open, &host->reserved);
-    vp_cpuset_minus(&open, &topology->isolated);
-    pu = vp_topology_pu(topology, vp_cpuset_next(&open, -1));
-    if (pu)
-        *core = topology->core[pu->core];
-}
-
-void vp_dedicable(const struct vp_host_conf *host, const struct vp_topology *topology,
-                  struct vp_cpuset *cpus)
-{
-    *cpus = topology->online;
-    if (host->dedicated.kind == VP_CPUS_LIST)
-        vp_cpuset_and(cpus, &host->dedicated.list);
-    if (host->dedicated.kind == VP_CPUS_AUTO) {
-        struct vp_cpuset core;
-
-        lowest_core(host, topology, &core);
-        vp_cpuset_minus(cpus, &core);
-    }
-    vp_cpuset_minus(cpus, &host->reserved);
-    if (host->isolated_avoid)
-        vp_cpuset_minus(cpus, &topology->isolated);
-}
-
-void vp_pool(const struct vp_host_conf *host, const struct vp_topology *topology,
-             const struct vp_holding *holding, size_t holding_count, struct vp_cpuset *pool)
-{
-    *pool = topology->online;
-    if (host->shared.kind == VP_CPUS_LIST)
-        vp_cpuset_and(pool, &host->shared.list);
-    vp_cpuset_minus(pool, &host->reserved);
-    vp_cpuset_minus(pool, &topology->isolated);
-    for (size_t i = 0; i < holding_count; i++)
-        vp_cpuset_minus(pool, &holding[i].exclusive);
 }

@@ -46,6 +46,7 @@ struct vp_plan {
     struct vp_cpuset fixed_cpus; /* non-exclusive: placement = fixed, emulator = CPULIST */
     struct vp_cpuset nodes;      /* the kernel's numbers */
     struct vp_tuning tuning;     /* of the guest's groups and vCPU threads */
+    char *pool;                  /* which pool its pool wants are of; NULL: the default one */
 };
 
 void vp_plan_free(struct vp_plan *plan);
@@ -89,6 +90,8 @@ struct vp_holding {
     struct vp_cpuset exclusive;
     struct vp_cpuset fixed;
     bool uses_pool;
+    char pool[64];       /* which; "": the default one */
+    unsigned pool_vcpus; /* how many vCPUs run in it */
     long long held_until_ms; /* a stopped guest whose CPUs are kept; 0 else */
 };
 
@@ -124,10 +127,20 @@ enum vp_plan_result vp_plan_make(const struct vp_plan_input *input, struct vp_pl
  * that could not be placed. The caller frees; NULL without memory. */
 struct vp_plan *vp_plan_unplaced(const struct vp_plan_input *input);
 
-/* The shared pool of a host under these holdings: [host] shared, less what is
- * booked exclusively, reserved or isolated. May be empty. */
+/* The default shared pool of a host under these holdings: [host] shared, less
+ * the pools that have CPUs of their own, and what is booked exclusively,
+ * reserved or isolated. May be empty. */
 void vp_pool(const struct vp_host_conf *host, const struct vp_topology *topology,
              const struct vp_holding *holding, size_t holding_count, struct vp_cpuset *pool);
+/* A pool by its name; NULL, "" and names that no section has: the default one. */
+void vp_pool_named(const struct vp_host_conf *host, const struct vp_topology *topology,
+                   const char *name, const struct vp_holding *holding, size_t holding_count,
+                   struct vp_cpuset *pool);
+/* All of them together. */
+void vp_pools(const struct vp_host_conf *host, const struct vp_topology *topology,
+              const struct vp_holding *holding, size_t holding_count, struct vp_cpuset *cpus);
+/* How many vCPUs of the plan run in its pool. */
+unsigned vp_plan_pool_vcpus(const struct vp_plan *plan);
 
 /* CPUs that [host] dedicated allows, before bookings. */
 void vp_dedicable(const struct vp_host_conf *host, const struct vp_topology *topology,

@@ -17,6 +17,7 @@ struct vp_making {
     struct vp_cpuset fixed;         /* others' non-exclusive ones */
     struct vp_cpuset pool;          /* as others leave it */
     bool others_use_pool;
+    unsigned pool_vcpus; /* others' vCPUs in it */
 };
 
 /* Appends a want; the plan has room for every thread of the guest. cpus may be NULL. */
@@ -33,7 +34,19 @@ int vp_plan_shared(struct vp_making *m);
 /* dedicated and mixed: 0 planned; 1 does not fit (m->err says why); -1 refused
  * for another reason, or failed. */
 int vp_plan_dedicated(struct vp_making *m);
-/* Refuses where the plan needs a pool that is empty: -1 with m->err. */
+/* Refuses where the plan needs a pool that is empty or, by its ratio, full: -1
+ * with m->err. */
 int vp_plan_need_pool(struct vp_making *m);
+
+/* Whether a holding's pool is the one of that name (NULL: the default one). */
+bool vp_pool_is(const struct vp_holding *holding, const char *name);
+/* After others' bookings and `taken`: whether each pool keeps the CPUs that its
+ * guests need. Else *withhold gains CPUs of the first that does not, out of
+ * `usable`, for another try at placing (`attempt` from 0 on tells which), and
+ * *why says what is short. */
+bool vp_plan_pools_stand(const struct vp_making *m, const struct vp_cpuset *taken,
+                         const struct vp_cpuset *usable, unsigned attempt,
+                         struct vp_cpuset *withhold, char *why, size_t size);
+void vp_plan_limited(struct vp_making *m, enum vp_limit limit, unsigned short_by);
 
 #endif

@@ -321,6 +321,49 @@ static void say_holders(const struct vp_making *m, char *text, size_t size)
         snprintf(text + used, size - used, ", %u more guest%s", more, more == 1 ? "" : "s");
 }
 
+/* How often CPUs of a pool are withheld, others each time. */
+enum { ATTEMPTS = 64 };
+
+/* The placer knows of one pool. Where the answer takes CPUs that guests of
+ * another one need, it is asked again without some of them. */
+static int place_beside_pools(const struct vp_making *m, const struct vp_place_host *host,
+                              const struct ask *ask, struct vp_place_answer *answer)
+{
+    int result = vp_place(host, &ask->request, answer);
+    char pools[128] = "";
+
+    for (unsigned attempt = 0; attempt < ATTEMPTS && result == 0; attempt++) {
+        struct vp_place_host narrow = *host;
+        struct vp_cpuset withhold = {0};
+
+        /* each round may find another pool short */
+        for (size_t i = 0; i <= m->in->set->host.pool_count + 1 && result == 0; i++) {
+            if (vp_plan_pools_stand(m, &answer->taken, &host->usable, attempt, &withhold, pools,
+                                    sizeof(pools)))
+                return 0;
+            vp_place_clear(answer);
+            narrow.usable = host->usable;
+            vp_cpuset_minus(&narrow.usable, &withhold);
+            result = vp_place(&narrow, &ask->request, answer);
+        }
+        if (result == 1 && attempt + 1 < ATTEMPTS) {
+            vp_place_clear(answer);
+            result = vp_place(host, &ask->request, answer);
+        }
+    }
+    if (result == 0) {
+        vp_place_clear(answer);
+        result = 1;
+    }
+    if (result == 1 && pools[0] != '\0') {
+        answer->limit = VP_LIMIT_SHARED;
+        answer->short_by = answer->short_by > 0 ? answer->short_by : 1;
+        snprintf(answer->why, sizeof(answer->why), "does not fit on the dedicated CPUs: %s", pools);
+        answer->help[0] = '\0';
+    }
+    return result;
+}
+
 /* 0 placed; 1 does not fit (*m->err says why); -1 failed. */
 static int place(struct vp_making *m, const struct ask *ask, struct vp_place_answer *answer)
 {
@@ -339,7 +382,7 @@ static int place(struct vp_making *m, const struct ask *ask, struct vp_place_ans
                 m->in->domain->name, m->in->policy->name);
         return 1;
     }
-    result = vp_place(&host, &ask->request, answer);
+    result = place_beside_pools(m, &host, ask, answer);
     if (result < 0)
         return vp_fail(m->err, VP_HOST, "out of memory");
     if (result == 0)

@@ -21,26 +21,19 @@ static void gather_holdings(struct vp_making *m)
             continue;
         vp_cpuset_or(&m->taken, &holding->exclusive);
         vp_cpuset_or(&m->fixed, &holding->fixed);
+        if (!vp_pool_is(holding, in->policy->pool))
+            continue;
         m->others_use_pool = m->others_use_pool || holding->uses_pool;
+        m->pool_vcpus += holding->pool_vcpus;
     }
-    vp_pool(&in->set->host, in->topology, NULL, 0, &m->pool);
+    vp_pool_named(&in->set->host, in->topology, in->policy->pool, NULL, 0, &m->pool);
     vp_cpuset_minus(&m->pool, &m->taken);
 }
 
-static void limited(struct vp_making *m, enum vp_limit limit, unsigned short_by)
+void vp_plan_limited(struct vp_making *m, enum vp_limit limit, unsigned short_by)
 {
     m->answer->limit = limit;
     m->answer->short_by = short_by;
-}
-
-int vp_plan_need_pool(struct vp_making *m)
-{
-    if (!vp_plan_uses_pool(m->plan) || !vp_cpuset_empty(&m->pool))
-        return 0;
-    limited(m, VP_LIMIT_SHARED, 1);
-    return vp_fail(m->err, VP_REFUSED,
-                   "the shared pool is empty: every CPU is reserved, isolated or dedicated to "
-                   "guests; stop one, or give [host] shared more CPUs");
 }
 
 /* numa = single keeps a shared guest to the node that has most of the pool. */
@@ -95,7 +88,7 @@ static int check_fixed(struct vp_making *m, unsigned vcpu, const struct vp_cpuse
     vp_cpuset_minus(&absent, &m->in->topology->online);
     if (!vp_cpuset_empty(&absent)) {
         vp_cpuset_print(&absent, text, sizeof(text));
-        limited(m, VP_LIMIT_CPUS, vp_cpuset_count(&absent));
+        vp_plan_limited(m, VP_LIMIT_CPUS, vp_cpuset_count(&absent));
         return vp_fail(m->err, VP_REFUSED,
                        "policy %s pins vCPU %u to CPU %s, which this host does not have online",
                        m->in->policy->name, vcpu, text);
@@ -103,7 +96,7 @@ static int check_fixed(struct vp_making *m, unsigned vcpu, const struct vp_cpuse
     vp_cpuset_and(&reserved, &m->in->set->host.reserved);
     if (!vp_cpuset_empty(&reserved)) {
         vp_cpuset_print(&reserved, text, sizeof(text));
-        limited(m, VP_LIMIT_RESERVED, vp_cpuset_count(&reserved));
+        vp_plan_limited(m, VP_LIMIT_RESERVED, vp_cpuset_count(&reserved));
         return vp_fail(m->err, VP_REFUSED,
                        "policy %s pins vCPU %u to CPU %s, which [host] reserved keeps from guests",
                        m->in->policy->name, vcpu, text);
@@ -120,7 +113,7 @@ static int plan_fixed(struct vp_making *m)
         const struct vp_cpuset *cpus = fixed_cpus_of(m->in->policy, i);
 
         if (!cpus) {
-            limited(m, VP_LIMIT_CPUS, 1);
+            vp_plan_limited(m, VP_LIMIT_CPUS, 1);
             return vp_fail(m->err, VP_REFUSED,
                            "policy %s has no vcpupin for vCPU %u; the guest has up to %u vCPUs",
                            m->in->policy->name, i, m->in->domain->vcpus);
@@ -134,7 +127,7 @@ static int plan_fixed(struct vp_making *m)
         char text[256];
 
         vp_cpuset_and(&all, &m->taken);
-        limited(m, VP_LIMIT_CPUS, vp_cpuset_count(&all));
+        vp_plan_limited(m, VP_LIMIT_CPUS, vp_cpuset_count(&all));
         vp_cpuset_print(&all, text, sizeof(text));
         vp_fail(m->err, VP_REFUSED, "policy %s pins vCPUs to CPUs %s, dedicated to another guest",
                 m->in->policy->name, text);
@@ -157,6 +150,8 @@ static struct vp_plan *new_plan(const struct vp_plan_input *in)
     if (!plan)
         return NULL;
     plan->policy = strdup(in->policy->name);
+    if (in->policy->pool && !(plan->pool = strdup(in->policy->pool)))
+        return NULL;
     plan->want = calloc(vp_domain_threads(in->domain), sizeof(*plan->want));
     if (!plan->policy || !plan->want)
         return NULL;

@@ -60,6 +60,8 @@ char *vp_plan_print(const struct vp_plan *plan)
             vp_mode_word(plan->mode), vp_placement_word(plan->placement), by_word[plan->chosen_by]);
     for (size_t i = 0; i < plan->want_count; i++)
         print_want(out, &plan->want[i]);
+    if (plan->pool)
+        fprintf(out, "pool %s\n", plan->pool);
     print_set(out, "vcpu", &plan->vcpu_cpus);
     print_set(out, "emulator", &plan->emulator_cpus);
     print_set(out, "iothread", &plan->iothread_cpus);
@@ -141,6 +143,11 @@ static int parse_words(struct vp_plan *plan, const char *word, const char *rest,
         free(plan->policy);
         plan->policy = strdup(rest);
         return plan->policy ? 0 : vp_fail(err, VP_HOST, "out of memory");
+    }
+    if (strcmp(word, "pool") == 0) {
+        free(plan->pool);
+        plan->pool = strdup(rest);
+        return plan->pool ? 0 : vp_fail(err, VP_HOST, "out of memory");
     }
     if (strcmp(word, "hash") == 0) {
         if (strcmp(rest, "-") != 0)

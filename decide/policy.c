@@ -35,6 +35,11 @@ void vp_host_conf_clear(struct vp_host_conf *host)
     const struct vp_key_row *rows = vp_keys_of("host", &count);
 
     clear_fields(rows, count, host);
+    for (size_t i = 0; i < host->pool_count; i++)
+        free(host->pool[i].name);
+    free(host->pool);
+    host->pool = NULL;
+    host->pool_count = 0;
 }
 
 void vp_policy_set_free(struct vp_policy_set *set)
@@ -65,6 +70,14 @@ const struct vp_policy *vp_policy_find(const struct vp_policy_set *set, const ch
     if (set->count == 0)
         return NULL;
     return bsearch(name, set->policy, set->count, sizeof(*set->policy), by_name);
+}
+
+const struct vp_pool_conf *vp_pool_find(const struct vp_host_conf *host, const char *name)
+{
+    for (size_t i = 0; i < host->pool_count; i++)
+        if (strcmp(host->pool[i].name, name ? name : "default") == 0)
+            return &host->pool[i];
+    return NULL;
 }
 
 bool vp_policy_matches_some(const struct vp_policy *policy)

@@ -170,6 +170,7 @@ struct vp_policy {
     enum vp_care cache, pci_locality;
     enum vp_core_type core_type;
     enum vp_fill fill;
+    char *pool; /* NULL: the default one */
     struct vp_place_where emulator, iothreads, vhost;
     struct vp_tuning tuning;
     struct vp_tuning_host tuning_host;
@@ -183,7 +184,24 @@ struct vp_cpus_choice {
     struct vp_cpuset list;
 };
 
+/* [pool NAME]: a part of the shared CPUs. A percentage is of all CPUs that may
+ * be shared, in whole cores. */
+enum vp_pool_kind { VP_POOL_REST, VP_POOL_LIST, VP_POOL_PERCENT };
+struct vp_pool_cpus {
+    enum vp_pool_kind kind; /* REST: the pool "default" alone, what the others leave */
+    unsigned percent;
+    struct vp_cpuset list;
+};
+struct vp_pool_conf {
+    char *name;
+    struct vp_pool_cpus cpus;
+    unsigned ratio;  /* vCPUs a CPU, 0: no limit */
+    unsigned weight; /* 1..10000 */
+};
+
 struct vp_host_conf {
+    struct vp_pool_conf *pool; /* by name in byte order */
+    size_t pool_count;
     struct vp_cpuset reserved;
     struct vp_cpus_choice dedicated; /* auto, all, list */
     struct vp_cpus_choice shared;    /* auto, list */
@@ -222,6 +240,9 @@ struct vp_policy_set *vp_policy_set_defaults(void);
 
 /* The policy of that name, NULL if there is none. */
 const struct vp_policy *vp_policy_find(const struct vp_policy_set *set, const char *name);
+
+/* The pool of that name (NULL: "default"); NULL where no section says anything of it. */
+const struct vp_pool_conf *vp_pool_find(const struct vp_host_conf *host, const char *name);
 
 /* Whether its guests get CPUs of their own: dedicated, mixed. */
 static inline bool vp_policy_books(const struct vp_policy *policy)

@@ -27,15 +27,15 @@ static void *field_of(const struct vp_key_row *row, void *object)
     return (char *)object + row->use->offset;
 }
 
-static void report_value(struct build *build, const struct draft_section *section,
-                         const struct vp_key_row *row, const struct draft_value *value,
-                         const struct vp_fault *fault)
+void draft_report_value(struct vp_draft *draft, const struct draft_section *section,
+                        const struct vp_key_row *row, const struct draft_value *value,
+                        const struct vp_fault *fault, struct vp_findings *findings)
 {
     struct vp_finding at = {
         .grade = VP_ERROR,
         .file = (char *)value->file,
         .line = value->line,
-        .policy = section->kind == DRAFT_HOST ? (char *)"host" : section->name,
+        .policy = draft_subject(section),
         .key = (char *)row->name,
         .found = value->text,
     };
@@ -43,16 +43,15 @@ static void report_value(struct build *build, const struct draft_section *sectio
 
     at.legal = (char *)vp_key_legal(row, legal, sizeof(legal));
     if (fault->not_served)
-        draft_report(build->draft, build->findings, &at,
-                     "%s: \"%.80s\" is not served by this version, legal: %s", row->name,
-                     value->text, legal);
+        draft_report(draft, findings, &at, "%s: \"%.80s\" is not served by this version, legal: %s",
+                     row->name, value->text, legal);
     else if (strcmp(value->text, "default") == 0 && section->kind == DRAFT_POLICY)
-        draft_report(build->draft, build->findings, &at,
+        draft_report(draft, findings, &at,
                      "%s: \"default\" has a meaning only in a policy with a base, legal: %s",
                      row->name, legal);
     else
-        draft_report(build->draft, build->findings, &at, "%s: found \"%.80s\", legal: %s%s%s",
-                     row->name, value->text, legal, fault->why[0] != '\0' ? "; " : "", fault->why);
+        draft_report(draft, findings, &at, "%s: found \"%.80s\", legal: %s%s%s", row->name,
+                     value->text, legal, fault->why[0] != '\0' ? "; " : "", fault->why);
 }
 
 /* ---- policies ---- */
@@ -137,7 +136,7 @@ static bool read_values(struct build *build, struct draft_section *section,
             continue;
         good = false;
         if (value[i] == section->own[i])
-            report_value(build, section, &rows[i], value[i], &fault);
+            draft_report_value(build->draft, section, &rows[i], value[i], &fault, build->findings);
     }
     return good;
 }
@@ -189,7 +188,7 @@ static void check_host_values(struct build *build, const struct draft_section *s
 
         if (value &&
             !rows[i].use->ops->parse(&rows[i], field_of(&rows[i], &scratch), value->text, &fault))
-            report_value(build, section, &rows[i], value, &fault);
+            draft_report_value(build->draft, section, &rows[i], value, &fault, build->findings);
     }
     vp_host_conf_clear(&scratch);
 }
@@ -208,6 +207,27 @@ static void host_values(struct build *build, const char *nodename, struct draft_
                 if (section->own[k])
                     value[k] = section->own[k];
         }
+    }
+}
+
+static void build_pools(struct build *build, struct vp_host_conf *host)
+{
+    const struct vp_key_row *rows = build->draft->rows[DRAFT_POOL];
+
+    if (!draft_build_pools(build->draft, host, build->findings)) {
+        build->draft->failed = true;
+        return;
+    }
+    draft_check_pools(build->draft, host, build->findings);
+    for (size_t i = 0; i < host->pool_count && !build->draft->known; i++) {
+        const struct draft_section *section = draft_pool(build->draft, host->pool[i].name);
+
+        vp_text_puts(&build->text, build->text.length > 0 ? "\n[pool " : "[pool ");
+        vp_text_puts(&build->text, host->pool[i].name);
+        vp_text_puts(&build->text, "]\n");
+        for (unsigned k = 0; k < build->draft->row_count[DRAFT_POOL]; k++)
+            if (section->own[k])
+                print_key(build, &rows[k], &host->pool[i], section->own[k]->text);
     }
 }
 
@@ -239,6 +259,7 @@ static void build_host(struct build *build, const char *nodename)
     if (build->text.length == strlen("[host]\n"))
         vp_text_reset(&build->text);
     draft_check_host(build->draft, host, build->findings);
+    build_pools(build, host);
 }
 
 /* ---- the set ---- */

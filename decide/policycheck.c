@@ -160,6 +160,18 @@ static void check_vcpus(const struct check *check)
     }
 }
 
+/* A policy may stand in a file read before the pool's: all sections are known here. */
+static void check_pool(const struct check *check)
+{
+    const struct vp_policy *policy = check->policy;
+    char text[160];
+
+    if (!policy->pool || draft_pool(check->draft, policy->pool))
+        return;
+    snprintf(text, sizeof(text), "pool: there is no [pool %.60s]", policy->pool);
+    complain(check, VP_ERROR, "pool", NULL, text);
+}
+
 static void check_contradictions(const struct check *check)
 {
     const struct vp_policy *policy = check->policy;
@@ -184,6 +196,7 @@ static void check_contradictions(const struct check *check)
                  "cpu-mode = custom needs cpu-models");
     check_guest_cpu(check);
     check_vcpus(check);
+    check_pool(check);
     if (vp_policy_books(policy))
         return;
     if (policy->emulator.where == VP_WHERE_ISOLATE)
@@ -291,6 +304,8 @@ static void warn_placement(const struct check *check)
     warn_tuning(check);
     if (!vp_policy_books(check->policy))
         warn_if_own(check, "thread-policy", "placement is neither dedicated nor mixed");
+    if (placement == VP_PLACE_NONE)
+        warn_if_own(check, "pool", "placement is none");
     if (placement == VP_PLACE_FIXED)
         warn_if_own(check, "numa", "placement is fixed");
     if (placement != VP_PLACE_NONE)

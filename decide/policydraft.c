@@ -74,7 +74,7 @@ static void index_rows(struct vp_draft *draft, enum draft_kind kind, const char 
     }
 }
 
-/* Both kinds share the index: a hit of the other kind fails the comparison. */
+/* All kinds share the index: a hit of another kind fails the comparison. */
 const struct vp_key_row *draft_find_row(const struct vp_draft *draft, enum draft_kind kind,
                                         const char *key)
 {
@@ -99,6 +99,7 @@ struct vp_draft *vp_draft_new_known(void)
     draft->skipped.kind = DRAFT_SKIP;
     index_rows(draft, DRAFT_POLICY, "policy");
     index_rows(draft, DRAFT_HOST, "host");
+    index_rows(draft, DRAFT_POOL, "pool");
     return draft;
 }
 
@@ -232,19 +233,21 @@ static struct draft_section *add_section(struct vp_draft *draft, enum draft_kind
     return section;
 }
 
-static struct draft_section *open_policy(struct vp_draft *draft, const char *file, int line,
-                                         const char *name, struct vp_findings *findings)
+static struct draft_section *open_named(struct vp_draft *draft, enum draft_kind kind,
+                                        const char *file, int line, const char *name,
+                                        struct vp_findings *findings)
 {
     struct vp_fault fault = {0};
     char copy[64];
 
     snprintf(copy, sizeof(copy), "%s", name);
     if (strlen(name) >= sizeof(copy) || !vp_item_word(copy, &fault)) {
-        vp_draft_error(draft, file, line, findings, "policy name: found \"%.60s\": %s", name,
+        vp_draft_error(draft, file, line, findings, "%s name: found \"%.60s\": %s",
+                       kind == DRAFT_POOL ? "pool" : "policy", name,
                        fault.why[0] != '\0' ? fault.why : "it is too long");
         return &draft->skipped;
     }
-    return add_section(draft, DRAFT_POLICY, file, line, name);
+    return add_section(draft, kind, file, line, name);
 }
 
 /* Sections of one head are one section, wherever they stand. */
@@ -302,43 +305,54 @@ void vp_draft_section(struct vp_draft *draft, const char *file, int line, const 
             vp_draft_error(draft, file, line, findings, "more than %d sections", SECTIONS_MAX);
         draft->too_many = true;
     } else if ((rest = behind(section, "policy"))) {
-        draft->open = open_policy(draft, file, line, rest, findings);
+        draft->open = open_named(draft, DRAFT_POLICY, file, line, rest, findings);
     } else if ((rest = behind(section, "host"))) {
         draft->open = open_host(draft, file, line, *rest != '\0' ? rest : NULL, findings);
-    } else if (behind(section, "pool")) {
-        vp_draft_error(draft, file, line, findings, "[%.60s]: pools are not served by this version",
-                       section);
+    } else if ((rest = behind(section, "pool"))) {
+        draft->open = open_named(draft, DRAFT_POOL, file, line, rest, findings);
     } else {
-        vp_draft_error(draft, file, line, findings,
-                       "unknown section [%.60s], legal: [policy NAME], [host], [host GLOB]",
-                       section);
+        vp_draft_error(
+            draft, file, line, findings,
+            "unknown section [%.60s], legal: [policy NAME], [host], [host GLOB], [pool NAME]",
+            section);
     }
 }
 
 /* ---- keys ---- */
 
+char *draft_subject(const struct draft_section *section)
+{
+    return section->kind == DRAFT_HOST ? (char *)"host" : section->name;
+}
+
 static void report_unknown(struct vp_draft *draft, const char *file, int line, const char *key,
                            struct vp_findings *findings)
 {
-    const char *section = draft->open->kind == DRAFT_HOST ? "host" : "policy";
-    enum draft_kind other = draft->open->kind == DRAFT_HOST ? DRAFT_POLICY : DRAFT_HOST;
+    static const struct {
+        const char *word, *head;
+    } kinds[DRAFT_KINDS] = {
+        [DRAFT_POLICY] = {"policy", "policy NAME"},
+        [DRAFT_HOST] = {"host", "host"},
+        [DRAFT_POOL] = {"pool", "pool NAME"},
+    };
+    enum draft_kind kind = draft->open->kind;
     struct vp_finding at = {
         .grade = VP_ERROR,
         .file = (char *)file,
         .line = line,
-        .policy = draft->open->kind == DRAFT_HOST ? (char *)"host" : draft->open->name,
+        .policy = draft_subject(draft->open),
         .key = (char *)key,
         .found = (char *)key,
     };
     char near[256];
 
-    if (draft_find_row(draft, other, key)) {
-        draft_report(draft, findings, &at, "%s is a key of [%s], not of [%s]", key,
-                     other == DRAFT_HOST ? "host" : "policy NAME",
-                     other == DRAFT_HOST ? "policy NAME" : "host");
-        return;
-    }
-    vp_key_nearest(section, key, near, sizeof(near));
+    for (enum draft_kind other = DRAFT_POLICY; other < DRAFT_KINDS; other++)
+        if (other != kind && draft_find_row(draft, other, key)) {
+            draft_report(draft, findings, &at, "%s is a key of [%s], not of [%s]", key,
+                         kinds[other].head, kinds[kind].head);
+            return;
+        }
+    vp_key_nearest(kinds[kind].word, key, near, sizeof(near));
     if (near[0] != '\0') {
         at.legal = near;
         draft_report(draft, findings, &at, "unknown key \"%.60s\", nearest: %s", key, near);
@@ -376,7 +390,7 @@ void vp_draft_key(struct vp_draft *draft, const char *file, int line, const char
     }
     if (open->kind == DRAFT_SKIP)
         return;
-    at.policy = open->kind == DRAFT_HOST ? (char *)"host" : open->name;
+    at.policy = draft_subject(open);
     row = draft_find_row(draft, open->kind, key);
     if (!row) {
         report_unknown(draft, file, line, key, findings);

@@ -19,11 +19,11 @@ struct draft_value {
     int line;
 };
 
-enum draft_kind { DRAFT_SKIP, DRAFT_POLICY, DRAFT_HOST };
+enum draft_kind { DRAFT_SKIP, DRAFT_POLICY, DRAFT_HOST, DRAFT_POOL, DRAFT_KINDS };
 
 struct draft_section {
     enum draft_kind kind;
-    char *name; /* policy's name or host's globs, NULL for plain [host] */
+    char *name; /* policy's or pool's name or host's globs, NULL for plain [host] */
     struct vp_strings globs;
     const char *file;
     int line;
@@ -49,8 +49,8 @@ struct vp_draft {
     void (*hash)(struct vp_policy_set *set); /* NULL: the set's hash stays empty */
     bool too_many;                           /* sections, and it was said */
     struct draft_chunk *chunks;
-    const struct vp_key_row *rows[3]; /* by kind */
-    unsigned row_count[3];
+    const struct vp_key_row *rows[DRAFT_KINDS];
+    unsigned row_count[DRAFT_KINDS];
     uint8_t index[512]; /* hash of a key's name -> number of its row + 1 */
 };
 
@@ -85,6 +85,20 @@ void draft_resolve_bases(struct draft_names *names);
 /* Checks a finished policy against itself (policycheck.c). */
 void draft_check_policy(struct vp_draft *draft, const struct draft_section *section,
                         const struct vp_policy *policy, struct vp_findings *findings);
+/* Pools against each other and against [host] (policypool.c). */
+void draft_check_pools(struct vp_draft *draft, const struct vp_host_conf *host,
+                       struct vp_findings *findings);
+/* Reads the draft's pools into host->pool, by name; bad values and pools that
+ * stand twice are reported. False without memory. */
+bool draft_build_pools(struct vp_draft *draft, struct vp_host_conf *host,
+                       struct vp_findings *findings);
+/* The section of a pool by its name. */
+const struct draft_section *draft_pool(const struct vp_draft *draft, const char *name);
+/* What a section is called in findings: a policy's or pool's name, "host". */
+char *draft_subject(const struct draft_section *section);
+void draft_report_value(struct vp_draft *draft, const struct draft_section *section,
+                        const struct vp_key_row *row, const struct draft_value *value,
+                        const struct vp_fault *fault, struct vp_findings *findings);
 void draft_check_host(struct vp_draft *draft, const struct vp_host_conf *host,
                       struct vp_findings *findings);
 

@@ -17,6 +17,7 @@
 #define LATER false, NULL
 #define P(field) .offset = offsetof(struct vp_policy, field)
 #define H(field) .offset = offsetof(struct vp_host_conf, field)
+#define L(field) .offset = offsetof(struct vp_pool_conf, field)
 #define GLOBS(field) SERVED(.ops = &vp_ops_list, P(field), .own = true, .item = vp_item_glob)
 
 #define PARTS_OF(field) SERVED(.ops = &vp_ops_number, P(field), .low = 1, .high = 8192)
@@ -150,7 +151,8 @@ static const struct vp_key_row rows[] = {
      LATER},
     {PLACEMENT, "reserve", "running always", "running",
      "always: the stopped guest keeps its CPUs, its definition its pins", LATER},
-    {PLACEMENT, "pool", "pool name", "default", "shared: which [pool NAME]", LATER},
+    {PLACEMENT, "pool", "pool name", "default", "which [pool NAME] its shared threads run in",
+     SERVED(.ops = &vp_ops_pool, P(pool))},
 
     {THREADS, "emulator", "shared isolate with-vcpus CPULIST", "shared",
      "emulator threads and helper processes",
@@ -226,8 +228,11 @@ static const struct vp_key_row rows[] = {
     {HOST, "cgroup-dir", "absolute path", "/sys/fs/cgroup", "where cgroups are mounted",
      SERVED(.ops = &vp_ops_string, H(cgroup_dir), .item = vp_item_path)},
 
-    {POOL, "cpus", "CPULIST or N%", "-", "the pool's CPUs", LATER},
-    {POOL, "ratio", "vCPUs a CPU, 0 = no limit", "0", "how many vCPUs a CPU takes", LATER},
+    {POOL, "cpus", "CPULIST, or 1%..100%", "-",
+     "the pool's CPUs; N%: of all that may be shared, in whole cores",
+     SERVED(.ops = &vp_ops_pool_cpus, L(cpus))},
+    {POOL, "ratio", "0..8192", "0", "vCPUs a CPU, above which no guest is let in; 0: no limit",
+     SERVED(.ops = &vp_ops_number, L(ratio), .high = 8192)},
     {POOL, "weight", "1..10000", "100", "the pool's weight", LATER},
     /* clang-format on */
 };

@@ -34,7 +34,7 @@ struct vp_value_ops {
 
 struct vp_key_use {
     const struct vp_value_ops *ops;
-    size_t offset;     /* of the field, in struct vp_policy or vp_host_conf */
+    size_t offset;     /* of the field, in struct vp_policy, vp_host_conf or vp_pool_conf */
     long long low;     /* least number; for words, the value of the first */
     long long high;    /* greatest number */
     bool own;          /* never inherited from a base */
@@ -71,6 +71,7 @@ extern const struct vp_value_ops vp_ops_cpuset, vp_ops_cpus_choice, vp_ops_vcpus
 extern const struct vp_value_ops vp_ops_keep_number; /* 0 for `keep` */
 extern const struct vp_value_ops vp_ops_names;       /* a list without repetition */
 extern const struct vp_value_ops vp_ops_maxphysaddr, vp_ops_quota, vp_ops_scheduler;
+extern const struct vp_value_ops vp_ops_pool, vp_ops_pool_cpus;
 
 /* The kinds of list items and of vp_ops_string. */
 bool vp_item_glob(char *item, struct vp_fault *fault);

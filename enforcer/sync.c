@@ -211,26 +211,30 @@ static int read_rows(struct vp_enforcer *enforcer, bool *room, struct vp_error *
     return result;
 }
 
-/* What guests of its partition may use of the pool; all of it where that
+/* What guests of its partition may use of its pool; all of it where that
  * would leave nothing. */
-static void narrow_pool(struct vp_enforcer *enforcer, const struct vp_watched *guest,
-                        struct vp_cpuset *pool)
+static int pool_of(struct vp_enforcer *enforcer, const struct vp_watched *guest,
+                   struct vp_cpuset *pool, struct vp_error *err)
 {
     const struct vp_domain *domain = guest->status->domain;
     struct vp_cpuset allowed;
 
     *pool = enforcer->pool;
+    if (guest->row.plan && guest->row.plan->pool &&
+        vp_engine_pool(&enforcer->engine, guest->row.plan->pool, pool, err) < 0)
+        return -1;
     if (vp_cgroup_partition_cpus(&enforcer->engine.cgroups, domain->partition, &allowed, NULL) ==
             0 &&
         vp_cpuset_meets(pool, &allowed))
         vp_cpuset_and(pool, &allowed);
+    return 0;
 }
 
 static int resolve_all(struct vp_enforcer *enforcer, struct vp_error *err)
 {
     int64_t now_ms = vp_now_ms();
 
-    if (vp_engine_pool(&enforcer->engine, &enforcer->pool, err) < 0)
+    if (vp_engine_pool(&enforcer->engine, NULL, &enforcer->pool, err) < 0)
         return -1;
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         struct vp_watched *guest = enforcer->guest[i];
@@ -241,7 +245,8 @@ static int resolve_all(struct vp_enforcer *enforcer, struct vp_error *err)
         if (guest->row.state != VP_GUEST_RUNNING ||
             vp_watched_refresh(guest, &enforcer->engine, &own) < 0)
             continue; /* it is ending: the status directory and the sweep say so */
-        narrow_pool(enforcer, guest, &pool);
+        if (pool_of(enforcer, guest, &pool, err) < 0)
+            return -1;
         if (vp_watched_resolve(guest, &pool, now_ms, &changed) < 0)
             return vp_fail(err, VP_HOST, "out of memory");
         if (changed)

@@ -110,7 +110,7 @@ static int tell(struct work *work, virDomainPtr domain, const struct facts *fact
 
     if (!in_force(facts) || !facts->status || !work->engine.set->host.tell_libvirt)
         return 0;
-    if (vp_engine_pool(&work->engine, &pool, err) < 0)
+    if (vp_engine_pool(&work->engine, facts->row.plan->pool, &pool, err) < 0)
         return -1;
     if (vp_plan_resolve(facts->row.plan, &pool, &pins) < 0)
         return vp_fail(err, VP_HOST, "out of memory");

@@ -20,7 +20,7 @@ int vp_engine_pins(struct vp_engine *engine, const struct vp_guest_row *row,
 
     if (!row->plan || row->unplaced)
         return 0;
-    if (vp_engine_pool(engine, &pool, err) < 0)
+    if (vp_engine_pool(engine, row->plan->pool, &pool, err) < 0)
         return -1;
     /* a plan that is not booked yet takes its CPUs out of the pool as well */
     vp_plan_exclusive(row->plan, &own);

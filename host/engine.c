@@ -92,6 +92,8 @@ void vp_holding_of(const struct vp_guest_row *row, struct vp_holding *holding)
     vp_plan_exclusive(row->plan, &holding->exclusive);
     holding->fixed = row->plan->fixed_cpus;
     holding->uses_pool = vp_plan_uses_pool(row->plan);
+    holding->pool_vcpus = vp_plan_pool_vcpus(row->plan);
+    snprintf(holding->pool, sizeof(holding->pool), "%s", row->plan->pool ? row->plan->pool : "");
 }
 
 int vp_engine_holdings(struct vp_engine *engine, struct vp_holding **holding, size_t *count,
@@ -117,14 +119,15 @@ int vp_engine_holdings(struct vp_engine *engine, struct vp_holding **holding, si
     return 0;
 }
 
-int vp_engine_pool(struct vp_engine *engine, struct vp_cpuset *pool, struct vp_error *err)
+int vp_engine_pool(struct vp_engine *engine, const char *name, struct vp_cpuset *pool,
+                   struct vp_error *err)
 {
     VP_AUTO(free) struct vp_holding *holding = NULL;
     size_t count;
 
     if (vp_engine_holdings(engine, &holding, &count, err) < 0)
         return -1;
-    vp_pool(&engine->set->host, engine->topology, holding, count, pool);
+    vp_pool_named(&engine->set->host, engine->topology, name, holding, count, pool);
     return 0;
 }
 

@@ -64,8 +64,9 @@ void vp_engine_choose(const struct vp_engine *engine, const struct vp_domain *do
 /* The holdings of all guests in the ledger; *holding is the caller's. */
 int vp_engine_holdings(struct vp_engine *engine, struct vp_holding **holding, size_t *count,
                        struct vp_error *err);
-/* Today's shared pool. */
-int vp_engine_pool(struct vp_engine *engine, struct vp_cpuset *pool, struct vp_error *err);
+/* Today's shared pool of that name, NULL: the default one. */
+int vp_engine_pool(struct vp_engine *engine, const char *name, struct vp_cpuset *pool,
+                   struct vp_error *err);
 
 /* Plans without booking anything (explain, plan, rewrite). */
 enum vp_plan_result vp_engine_would(struct vp_engine *engine, const struct vp_domain *domain,

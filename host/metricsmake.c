@@ -220,10 +220,10 @@ static int say_cpus(struct vp_metrics *metrics, struct vp_engine *engine, struct
         say_node(metrics, &topology->node[i], booked.count[i]);
     free(booked.count);
     if (result == 0)
-        result = vp_engine_pool(engine, &pool, err);
+        result = vp_engine_pool(engine, NULL, &pool, err);
     if (result == 0)
         one(metrics, "virtpin_shared_pool_cpus", VP_GAUGE, vp_cpuset_count(&pool),
-            "CPUs of the shared pool.");
+            "CPUs of the default shared pool.");
     return result;
 }
 

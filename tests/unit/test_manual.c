@@ -66,7 +66,7 @@ START_TEST(bad_tables_are_refused)
         "no table\n",
         ".\\\" keys of policy\nnot closed\n",
         ".\\\" keys of guests\n.\\\" end of keys\n",
-        ".\\\" keys of pool\n.\\\" end of keys\n",
+        ".\\\" keys of pools\n.\\\" end of keys\n",
         ".\\\" keys of policy",
     };
     struct vp_text out = {0};
