@@ -4,13 +4,15 @@
 
 /* QEMU's limit (MAX_NODES, include/sysemu/numa.h, 4.2 to 10.0). */
 #define CELLS_MAX 128
+#define HELD_TRIES 6
 
 struct apart {
     struct vp_place *place;
     size_t cells, nodes;
     const struct vp_table **table; /* by node_order, NULL: no core of use */
     vp_cost *cost;                 /* cells * nodes */
-    unsigned *weight;              /* cells * nodes, for ties */
+    unsigned *weight;              /* cells * nodes: CPUs booked */
+    unsigned *load;                /* of each node: CPUs free */
     struct vp_assign assign;
     size_t *scratch;
 };
@@ -45,6 +47,7 @@ static bool prepare(struct apart *apart)
     apart->table = vp_arena_get(arena, apart->nodes, sizeof(*apart->table));
     apart->cost = vp_arena_get(arena, edges, sizeof(*apart->cost));
     apart->weight = vp_arena_get(arena, edges, sizeof(*apart->weight));
+    apart->load = vp_arena_get(arena, apart->nodes, sizeof(*apart->load));
     apart->scratch = vp_arena_get(arena, 4 * apart->nodes + 4, sizeof(*apart->scratch));
     return !arena->failed &&
            vp_assign_begin(arena, apart->cost, apart->cells, apart->nodes, &apart->assign) &&
@@ -270,49 +273,87 @@ static void weigh_booked(struct apart *apart)
     }
 }
 
-static unsigned most_left(const struct apart *apart, size_t *where)
+/* The most that can be left on a node without paying more. */
+static unsigned best_left(struct apart *apart)
 {
     unsigned most = 0;
 
+    for (size_t node = 0; node < apart->nodes; node++)
+        if (left_on(apart, node) > most)
+            most = left_on(apart, node);
     for (size_t node = 0; node < apart->nodes; node++) {
-        if (left_on(apart, node) <= most && node > 0)
+        if (free_on(apart, node) <= most)
             continue;
-        most = left_on(apart, node);
-        *where = node;
+        vp_assign_spare(&apart->assign, apart->weight, node, apart->scratch);
+        if (left_on(apart, node) > most)
+            most = left_on(apart, node);
     }
     return most;
+}
+
+static vp_cost fill_of(const struct apart *apart)
+{
+    vp_cost sum = 0;
+
+    for (size_t cell = 0; cell < apart->cells; cell++)
+        sum += vp_place_fill(apart->place, apart->place->node_order[apart->assign.match[cell]]);
+    return sum;
+}
+
+static void restore(struct apart *apart, const size_t *match)
+{
+    for (size_t node = 0; node < apart->nodes; node++)
+        apart->assign.owner[node] = SIZE_MAX;
+    for (size_t cell = 0; cell < apart->cells; cell++) {
+        apart->assign.match[cell] = match[cell];
+        apart->assign.owner[match[cell]] = cell;
+    }
+}
+
+/* Uses the fullest nodes while `most` stays left on one of them; where several
+ * could be that one, a few are tried. */
+static void fill_up(struct apart *apart, unsigned most)
+{
+    size_t *best = apart->scratch + 3 * apart->nodes + 2;
+    vp_cost least = VP_COST_NEVER;
+    unsigned tries = 0;
+
+    for (size_t node = 0; node < apart->nodes && tries < HELD_TRIES; node++) {
+        if (free_on(apart, node) < most)
+            continue;
+        vp_assign_spare(&apart->assign, apart->weight, node, apart->scratch);
+        if (left_on(apart, node) != most)
+            continue;
+        tries++;
+        vp_assign_lighten(&apart->assign, apart->load, node, apart->scratch);
+        if (fill_of(apart) >= least)
+            continue;
+        least = fill_of(apart);
+        for (size_t cell = 0; cell < apart->cells; cell++)
+            best[cell] = apart->assign.match[cell];
+    }
+    restore(apart, best);
 }
 
 /* Of the cheapest, the one that leaves most on one node, then uses the fullest
  * nodes. fixed: the matching stands. */
 static void break_ties(struct apart *apart, bool fixed, vp_cost *sum)
 {
-    struct vp_assign *assign = &apart->assign;
-    size_t held = 0;
-    unsigned most;
+    unsigned most = 0;
 
     if (apart->place->request->fill == VP_FILL_SPREAD)
         return;
     weigh_booked(apart);
-    most = most_left(apart, &held);
-    for (size_t node = 0; node < apart->nodes && !fixed; node++) {
-        if (free_on(apart, node) <= most)
-            continue;
-        vp_assign_spare(assign, apart->weight, node, apart->scratch);
-        if (left_on(apart, node) > most) {
-            most = left_on(apart, node);
-            held = node;
-        }
-    }
+    for (size_t node = 0; node < apart->nodes; node++)
+        apart->load[node] = free_on(apart, node);
     if (!fixed) {
-        vp_assign_spare(assign, apart->weight, held, apart->scratch);
-        for (size_t node = 0; node < apart->nodes; node++)
-            apart->weight[node] = free_on(apart, node);
-        vp_assign_lighten(assign, apart->weight, held, apart->scratch);
+        most = best_left(apart);
+        fill_up(apart, most);
     }
-    *sum += vp_place_left(apart->place, most);
-    for (size_t cell = 0; cell < apart->cells; cell++)
-        *sum += vp_place_fill(apart->place, apart->place->node_order[assign->match[cell]]);
+    for (size_t node = 0; node < apart->nodes; node++)
+        if (left_on(apart, node) > most)
+            most = left_on(apart, node);
+    *sum += vp_place_left(apart->place, most) + fill_of(apart);
 }
 
 static void settle(struct apart *apart)

@@ -343,8 +343,16 @@ static int solve(struct many *many, struct layers **steps, vp_cost *cost)
 static int spend(struct many *many, struct layers **steps, vp_cost *cost, unsigned *used)
 {
     const struct vp_place *place = many->place;
-    unsigned cores = (place->request->vcpus + place->per - 1) / place->per, before = cores;
-    int result = solve(many, steps, cost);
+    unsigned before = (place->request->vcpus + place->per - 1) / place->per, must = 0;
+    int result;
+
+    for (size_t i = 0; i < place->node_count; i++)
+        must += place->node[place->node_order[i]].must;
+    if (must > place->request->vcpus)
+        return 0;
+    before = must > before ? must : before;
+    many->x = before + place->extras;
+    result = solve(many, steps, cost);
 
     while (result > 0) {
         *used = vp_cost_get(*cost, VP_COST_NODES);
