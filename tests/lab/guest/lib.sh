@@ -359,12 +359,13 @@ lab_tid() {
     return 1
 }
 
-# lab_allowed TID: the kernel's list for it
+# lab_allowed TID: the kernel's list for it. Read in one go: the lines before it change their lengths.
 lab_allowed() {
-    local key value
-    while read -r key value; do
-        [ "$key" != Cpus_allowed_list: ] || echo "$value"
-    done <"/proc/$1/status"
+    local lines line
+    mapfile -t lines <"/proc/$1/status" || return 1
+    for line in "${lines[@]}"; do
+        [[ $line != Cpus_allowed_list:* ]] || echo "${line#*:$'\t'}"
+    done
 }
 
 # lab_mask GUEST ROLE [N]
