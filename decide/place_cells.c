@@ -273,14 +273,21 @@ static void weigh_booked(struct apart *apart)
     }
 }
 
-/* The most that can be left on a node without paying more. */
-static unsigned best_left(struct apart *apart)
+static unsigned most_left(const struct apart *apart)
 {
     unsigned most = 0;
 
     for (size_t node = 0; node < apart->nodes; node++)
         if (left_on(apart, node) > most)
             most = left_on(apart, node);
+    return most;
+}
+
+/* The most that can be left on a node without paying more. */
+static unsigned best_left(struct apart *apart)
+{
+    unsigned most = most_left(apart);
+
     for (size_t node = 0; node < apart->nodes; node++) {
         if (free_on(apart, node) <= most)
             continue;
@@ -300,6 +307,12 @@ static vp_cost fill_of(const struct apart *apart)
     return sum;
 }
 
+static void save(const struct apart *apart, size_t *match)
+{
+    for (size_t cell = 0; cell < apart->cells; cell++)
+        match[cell] = apart->assign.match[cell];
+}
+
 static void restore(struct apart *apart, const size_t *match)
 {
     for (size_t node = 0; node < apart->nodes; node++)
@@ -312,10 +325,8 @@ static void restore(struct apart *apart, const size_t *match)
 
 /* Uses the fullest nodes while `most` stays left on one of them; where several
  * could be that one, a few are tried. */
-static void fill_up(struct apart *apart, unsigned most)
+static void fill_up(struct apart *apart, unsigned most, vp_cost least, size_t *best)
 {
-    size_t *best = apart->scratch + 3 * apart->nodes + 2;
-    vp_cost least = VP_COST_NEVER;
     unsigned tries = 0;
 
     for (size_t node = 0; node < apart->nodes && tries < HELD_TRIES; node++) {
@@ -329,8 +340,7 @@ static void fill_up(struct apart *apart, unsigned most)
         if (fill_of(apart) >= least)
             continue;
         least = fill_of(apart);
-        for (size_t cell = 0; cell < apart->cells; cell++)
-            best[cell] = apart->assign.match[cell];
+        save(apart, best);
     }
     restore(apart, best);
 }
@@ -339,20 +349,22 @@ static void fill_up(struct apart *apart, unsigned most)
  * nodes. fixed: the matching stands. */
 static void break_ties(struct apart *apart, bool fixed, vp_cost *sum)
 {
-    unsigned most = 0;
+    size_t *best = apart->scratch + 3 * apart->nodes + 2;
+    unsigned most, first;
+    vp_cost fill;
 
     if (apart->place->request->fill == VP_FILL_SPREAD)
         return;
     weigh_booked(apart);
     for (size_t node = 0; node < apart->nodes; node++)
         apart->load[node] = free_on(apart, node);
+    most = first = most_left(apart);
     if (!fixed) {
+        fill = fill_of(apart);
+        save(apart, best);
         most = best_left(apart);
-        fill_up(apart, most);
+        fill_up(apart, most, first == most ? fill : VP_COST_NEVER, best);
     }
-    for (size_t node = 0; node < apart->nodes; node++)
-        if (left_on(apart, node) > most)
-            most = left_on(apart, node);
     *sum += vp_place_left(apart->place, most) + fill_of(apart);
 }
 

@@ -393,6 +393,15 @@ static int place(struct vp_making *m, const struct ask *ask, struct vp_place_ans
     return 1;
 }
 
+static void note_core_type(const struct vp_making *m)
+{
+    if (m->in->policy->core_type != VP_CORES_ANY && m->in->topology->kind_count < 2 && m->findings)
+        vp_findings_note(m->findings, VP_WARNING,
+                         "policy %s wants CPUs of one core-type, and this host's are of one kind: "
+                         "guest %s may have any",
+                         m->in->policy->name, m->in->domain->name);
+}
+
 int vp_plan_dedicated(struct vp_making *m)
 {
     struct vp_place_answer *answer = m->answer;
@@ -404,6 +413,7 @@ int vp_plan_dedicated(struct vp_making *m)
     } else if (ask.request.vcpus == 0) {
         result = vp_plan_shared(m);
     } else {
+        note_core_type(m);
         result = place(m, &ask, answer);
         if (result == 0) {
             book_answer(m, &ask, answer);

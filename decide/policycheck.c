@@ -302,8 +302,12 @@ static void warn_placement(const struct check *check)
     warn_like_hosts(check);
     warn_topology(check);
     warn_tuning(check);
-    if (!vp_policy_books(check->policy))
-        warn_if_own(check, "thread-policy", "placement is neither dedicated nor mixed");
+    if (!vp_policy_books(check->policy)) {
+        static const char *const keys[] = {"thread-policy", "cache", "core-type", "fill"};
+
+        for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+            warn_if_own(check, keys[i], "placement is neither dedicated nor mixed");
+    }
     if (placement == VP_PLACE_NONE)
         warn_if_own(check, "pool", "placement is none");
     if (placement == VP_PLACE_FIXED)

@@ -177,7 +177,7 @@ START_TEST(all_errors_are_shown)
     ck_assert(found("b.conf:2: base"));
     ck_assert(found("b.conf:3: unknown key"));
     ck_assert(found("c.conf:1: neither"));
-    ck_assert_str_eq(err.text, "a.conf:2: numa: found \"x\", legal: fewest, single, any");
+    ck_assert_str_eq(err.text, "a.conf:2: numa: found \"x\", legal: fewest, single, any, spread");
 }
 END_TEST
 

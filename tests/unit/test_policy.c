@@ -296,7 +296,7 @@ START_TEST(findings_have_their_parts)
     ck_assert_str_eq(findings.item[0].policy, "database");
     ck_assert_str_eq(findings.item[0].key, "numa");
     ck_assert_str_eq(findings.item[0].found, "singel");
-    ck_assert_str_eq(findings.item[0].legal, "fewest, single, any");
+    ck_assert_str_eq(findings.item[0].legal, "fewest, single, any, spread");
     vp_findings_clear(&findings);
     ck_assert_uint_eq(findings.count, 0);
 }
