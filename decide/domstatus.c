@@ -56,6 +56,15 @@ static void read_job(const xmlNode *job, struct vp_status *status)
     status->migrating = says(async, "migration out") || says(async, "migration in");
 }
 
+/* Seconds that libvirt waits for the guest agent; -2 is its default, no limit
+ * (src/qemu/qemu_domain.c, qemuDomainObjPrivateXMLFormat). */
+static void read_agent_timeout(const xmlNode *timeout, struct vp_status *status)
+{
+    VP_AUTO(free) char *text = timeout ? vp_xml_text(timeout) : NULL;
+
+    status->agent_blocks = !text || strtol(text, NULL, 10) == -2;
+}
+
 static int read_status(const xmlNode *root, struct vp_status *status, struct vp_error *err)
 {
     xmlNode *domain = vp_xml_child(root, "domain");
@@ -68,6 +77,7 @@ static int read_status(const xmlNode *root, struct vp_status *status, struct vp_
         return -1;
     status->pid = (pid_t)pid;
     read_job(vp_xml_child(root, "job"), status);
+    read_agent_timeout(vp_xml_child(root, "agentTimeout"), status);
     if (!domain)
         return vp_fail(err, VP_INPUT, "line %ld: <domstatus>: found no <domain> in it",
                        xmlGetLineNo(root));

@@ -92,6 +92,23 @@ START_TEST(reads_jobs)
 }
 END_TEST
 
+START_TEST(reads_agent_limit)
+{
+    static const struct {
+        const char *xml;
+        bool blocks;
+    } limits[] = {
+        {STATUS(RUNNING, VCPUS), true},
+        {STATUS(RUNNING, "<agentTimeout>-2</agentTimeout>"), true},
+        {STATUS(RUNNING, "<agentTimeout>5</agentTimeout>"), false},
+        {STATUS(RUNNING, "<agentTimeout>-1</agentTimeout>"), false},
+    };
+    VP_AUTO(vp_status) struct vp_status *status = read_text(limits[_i].xml);
+
+    ck_assert_int_eq(status->agent_blocks, limits[_i].blocks);
+}
+END_TEST
+
 static const struct {
     const char *xml, *message;
 } refused[] = {
@@ -145,6 +162,7 @@ static Suite *status_suite(void)
     tcase_add_test(read, reads_running);
     tcase_add_test(read, reads_early);
     tcase_add_loop_test(read, reads_jobs, 0, ROWS(jobs));
+    tcase_add_loop_test(read, reads_agent_limit, 0, 4);
     tcase_add_loop_test(refuse, refuses, 0, ROWS(refused));
     tcase_add_test(refuse, refuses_halves);
     suite_add_tcase(suite, read);
