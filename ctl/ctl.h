@@ -96,6 +96,7 @@ int vp_verb_reconcile(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_start(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_revert(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_release(struct vp_ctl *ctl, struct vp_error *err);
+int vp_verb_vcpus(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_hold(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_disable(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_enable(struct vp_ctl *ctl, struct vp_error *err);

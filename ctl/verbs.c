@@ -135,6 +135,21 @@ const struct vp_verb vp_verbs[] = {
                    {"all", NULL, "every guest that has any of it, before the host is emptied"}},
     },
     {
+        .name = "vcpus",
+        .run = vp_verb_vcpus,
+        .words = "NAME N",
+        .least = 2,
+        .most = 2,
+        .help = "give a guest N vCPUs by the way that works now, and say which it was",
+        .exit1 = "it was not done, or a plugged vCPU is not on its CPUs",
+        .more =
+            "A running guest gets vCPUs plugged, up to its maximum. It gives them back if they can "
+            "be\nunplugged (vcpus-hotplug = yes when it was started), else its agent takes them "
+            "offline\ninside, else its definition is changed for the next start. An unplug waits "
+            "for the guest.\nA guest that is shut off has its definition changed.",
+        .option = {{"timeout", "T", "how long the guest may take to give vCPUs back; 60s"}},
+    },
+    {
         .name = "hold",
         .run = vp_verb_hold,
         .words = "NAME",
