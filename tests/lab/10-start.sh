@@ -35,7 +35,7 @@ CONF
 check "a shared guest starts" lab_guest web1 vcpus=2
 check "it has all CPUs while none is dedicated" assert_at web1 vcpu 1 "$online"
 
-check "four vCPUs under require and single start" lab_guest db1 vcpus=4 iothreads=1 firmware=yes confined=yes
+check "four vCPUs under require and single start" lab_guest db1 vcpus=4 iothreads=1 confined=yes
 check "a CPU for each when virsh came back" lab_one_each db1 4
 own=$(lab_cpus db1)
 check "on one node" assert_match "node of CPUs $own" '[0-9]' "$(lab_node_of "$own")"

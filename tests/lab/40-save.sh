@@ -15,7 +15,7 @@ mode = enforce
 placement = shared
 CONF
 check "a shared guest starts" lab_guest web1 vcpus=1
-check "a dedicated guest starts" lab_guest db1 vcpus=2
+check "a dedicated guest starts" lab_guest db1 vcpus=2 firmware=yes
 old=$(lab_cpus db1)
 check "it is saved" virsh -q save db1 /var/lib/libvirt/qemu/db1.save
 check "the pool has its CPUs again" lab_wait 14 assert_at web1 vcpu 0 "$online"
