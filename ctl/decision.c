@@ -13,6 +13,7 @@
 #include "decide/vcpus.h"
 #include "host/domcaps.h"
 #include "host/engine.h"
+#include "host/guestnuma.h"
 
 void vp_decision_clear(struct vp_decision *decision)
 {
@@ -116,6 +117,26 @@ static int decide_place(struct vp_engine *engine, struct vp_decision *decision,
     return vp_engine_pins(engine, &row, decision->domain, &decision->pins, err);
 }
 
+/* The nodes of guest-numa = auto, for the guest as the policy wants it. */
+static int find_nodes(const struct vp_ctl *ctl, struct vp_engine *engine,
+                      struct vp_decision *decision, struct vp_error *err)
+{
+    VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
+
+    decision->own = *decision->choice.policy;
+    if (decision->own.guest_numa != VP_GUEST_NUMA_AUTO)
+        return 0;
+    if (vp_domain_read(xmlDocGetRootElement(decision->doc), &domain, err) != 0)
+        return -1;
+    vp_vcpus_foresee(domain, &decision->own);
+    if (vp_engine_numa_facts(engine, domain, &decision->choice, ctl->topology ? NULL : VP_NODES_DIR,
+                             &decision->numa, err) != 0)
+        return -1;
+    decision->own.numa_facts = &decision->numa;
+    decision->choice.policy = &decision->own;
+    return 0;
+}
+
 int vp_decide(const struct vp_ctl *ctl, struct vp_engine *engine, char *xml, size_t length,
               enum vp_rewrite_op op, struct vp_decision *decision, struct vp_error *err)
 {
@@ -127,10 +148,14 @@ int vp_decide(const struct vp_ctl *ctl, struct vp_engine *engine, char *xml, siz
     vp_engine_choose(engine, decision->domain, &decision->choice);
     if (!decision->choice.policy || decision->choice.policy->mode == VP_MODE_OFF)
         return 0;
+    if (op == VP_OP_DEFINE && find_nodes(ctl, engine, decision, err) != 0)
+        return -1;
     if (decide_cpu(ctl, engine, op, decision, err) != 0)
         return -1;
-    if (op == VP_OP_DEFINE)
+    if (op == VP_OP_DEFINE) {
         vp_vcpus_foresee(decision->domain, decision->choice.policy);
+        vp_guest_numa_foresee(decision->domain, decision->choice.policy);
+    }
     return decide_place(engine, decision, err);
 }
 

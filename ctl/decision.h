@@ -7,6 +7,7 @@
 
 #include "decide/domain.h"
 #include "decide/finding.h"
+#include "decide/guestnuma.h"
 #include "decide/plan.h"
 #include "decide/rewrite.h"
 
@@ -22,7 +23,9 @@ struct vp_decision {
     xmlDoc *doc;
     struct vp_domain *domain;
     struct vp_choice choice;     /* policy NULL: none */
-    struct vp_policy one;        /* that policy as it is for this host, shallow */
+    struct vp_policy own;        /* that policy with what its auto goes by, shallow */
+    struct vp_numa_facts numa;   /* of it: a decision stays where it was made */
+    struct vp_policy one;        /* the same as it is for this host */
     struct vp_changes changes;   /* in what its guest CPU misses the policy */
     char host_cannot[512];       /* this host cannot run that CPU; "" */
     char *host_model;            /* what host-model is there, for explain; owned; or NULL */

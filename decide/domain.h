@@ -83,7 +83,8 @@ struct vp_domain {
     struct vp_guest_cpu cpu;
     struct vp_guest_cell *cell;
     size_t cell_count;
-    unsigned *iothread; /* ids, ascending; <iothreads>N alone is 1..N */
+    const char *cells_named_by; /* what else names cells by number, as a word; NULL: nothing */
+    unsigned *iothread;         /* ids, ascending; <iothreads>N alone is 1..N */
     size_t iothread_count;
     bool placement_auto; /* <vcpu placement='auto'> (numad) */
     bool has_vcpu_cpuset;

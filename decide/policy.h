@@ -75,6 +75,10 @@ struct vp_guest_topology {
     unsigned sockets, dies, clusters, cores, threads;
 };
 
+/* guest-numa = auto */
+#define VP_GUEST_NUMA_AUTO 0xffffffffu
+struct vp_numa_facts;
+
 enum vp_hotplug { VP_HOTPLUG_KEEP, VP_HOTPLUG_YES, VP_HOTPLUG_NO };
 
 /* ---- guest CPU ---- */
@@ -157,7 +161,9 @@ struct vp_policy {
     /* of topology = auto; 0 where not said */
     unsigned max_sockets, max_cores, max_threads;
     unsigned preferred_sockets, preferred_cores, preferred_threads;
-    unsigned vcpus, vcpus_current; /* 0: keep */
+    unsigned guest_numa;                    /* cells; 0: keep */
+    const struct vp_numa_facts *numa_facts; /* no key: of auto, the caller's (guestnuma.h) */
+    unsigned vcpus, vcpus_current;          /* 0: keep */
     enum vp_hotplug vcpus_hotplug;
     bool guest_agent;
     /* placement */

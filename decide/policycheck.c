@@ -172,6 +172,19 @@ static void check_pool(const struct check *check)
     complain(check, VP_ERROR, "pool", NULL, text);
 }
 
+static void check_cells(const struct check *check)
+{
+    const struct vp_policy *policy = check->policy;
+    char text[160];
+
+    if (policy->guest_numa == VP_GUEST_NUMA_AUTO || policy->vcpus == 0 ||
+        policy->guest_numa <= policy->vcpus)
+        return;
+    snprintf(text, sizeof(text), "guest-numa = %u cells for vcpus = %u: each needs a vCPU",
+             policy->guest_numa, policy->vcpus);
+    complain(check, VP_ERROR, "guest-numa", NULL, text);
+}
+
 static void check_contradictions(const struct check *check)
 {
     const struct vp_policy *policy = check->policy;
@@ -197,6 +210,7 @@ static void check_contradictions(const struct check *check)
     check_guest_cpu(check);
     check_vcpus(check);
     check_pool(check);
+    check_cells(check);
     if (vp_policy_books(policy))
         return;
     if (policy->emulator.where == VP_WHERE_ISOLATE)
@@ -287,6 +301,10 @@ static void warn_topology(const struct check *check)
         {"preferred-threads", policy->preferred_threads},
     };
 
+    if (policy->guest_numa == VP_GUEST_NUMA_AUTO && policy->placement != VP_PLACE_DEDICATED &&
+        policy->placement != VP_PLACE_FIXED)
+        warn_if_own(check, "guest-numa",
+                    "only placement = dedicated or fixed says which nodes a guest is on");
     if (policy->topology.sockets == VP_TOPOLOGY_AUTO)
         return;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)

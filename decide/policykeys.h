@@ -69,6 +69,7 @@ extern const struct vp_value_ops vp_ops_string, vp_ops_list, vp_ops_ranges, vp_o
 extern const struct vp_value_ops vp_ops_topology, vp_ops_vcpupin, vp_ops_where;
 extern const struct vp_value_ops vp_ops_cpuset, vp_ops_cpus_choice, vp_ops_vcpus;
 extern const struct vp_value_ops vp_ops_keep_number; /* 0 for `keep` */
+extern const struct vp_value_ops vp_ops_keep_auto;   /* and VP_GUEST_NUMA_AUTO for `auto` */
 extern const struct vp_value_ops vp_ops_names;       /* a list without repetition */
 extern const struct vp_value_ops vp_ops_maxphysaddr, vp_ops_quota, vp_ops_scheduler;
 extern const struct vp_value_ops vp_ops_pool, vp_ops_pool_cpus;

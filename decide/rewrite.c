@@ -9,6 +9,7 @@
 #include "decide/cleanup.h"
 #include "decide/domxml.h"
 #include "decide/error.h"
+#include "decide/guestnuma.h"
 #include "decide/rewritecpupart.h"
 #include "decide/rewritetree.h"
 #include "decide/tuning.h"
@@ -30,6 +31,8 @@ const char *vp_facet_word(enum vp_facet facet)
         return "agent";
     case VP_FACET_TUNING:
         return "tuning";
+    case VP_FACET_NUMA:
+        return "numa";
     case VP_FACET_PINS:
         break;
     }
@@ -39,7 +42,7 @@ const char *vp_facet_word(enum vp_facet facet)
 bool vp_facet_is_guest_cpu(enum vp_facet facet)
 {
     return facet == VP_FACET_CPU || facet == VP_FACET_FEATURES || facet == VP_FACET_TOPOLOGY ||
-           facet == VP_FACET_VCPUS;
+           facet == VP_FACET_VCPUS || facet == VP_FACET_NUMA;
 }
 
 void vp_changes_clear(struct vp_changes *changes)
@@ -315,6 +318,7 @@ int vp_guest_cpu_check(const struct vp_domain *domain, const struct vp_policy *p
     if (check_cpu(&domain->cpu, policy, op, changes) < 0 ||
         vp_cpu_details_check(&view, changes) < 0 ||
         check_vcpus(domain, policy, op, &vcpus, changes) < 0 ||
+        vp_guest_numa_check(domain, policy, vcpus, changes) < 0 ||
         check_topology(domain, policy, vcpus, op, changes) < 0 ||
         check_agent(domain, policy, changes) < 0 ||
         (op == VP_OP_DEFINE && vp_tuning_check(domain, policy, vcpus, changes) < 0))

@@ -22,9 +22,10 @@ enum vp_facet {
     VP_FACET_AGENT,
     VP_FACET_FEATURES, /* CPU features, cache, maxphysaddr, pmu, hint-dedicated */
     VP_FACET_TUNING,   /* shares, period, quota, vcpusched */
+    VP_FACET_NUMA,     /* the guest's NUMA cells */
 };
-enum { VP_FACETS = VP_FACET_TUNING + 1 };
-/* "cpu", "topology", "pins", "vcpus", "agent", "features", "tuning" */
+enum { VP_FACETS = VP_FACET_NUMA + 1 };
+/* "cpu", "topology", "pins", "vcpus", "agent", "features", "tuning", "numa" */
 const char *vp_facet_word(enum vp_facet facet);
 /* Whether the guest sees the facet as its CPU: on-start and on-migrate refuse
  * for such facets only. */

@@ -5,6 +5,7 @@
 #include "decide/cleanup.h"
 #include "decide/domxml.h"
 #include "decide/error.h"
+#include "decide/guestnuma.h"
 #include "decide/rewrite.h"
 #include "decide/rewritecpupart.h"
 #include "decide/rewriteagent.h"
@@ -173,6 +174,20 @@ static int write_wanted_topology(xmlNode *root, const struct vp_domain *domain,
     return cpu ? write_topology(cpu, &topology, err) : -1;
 }
 
+static int write_numa(xmlNode *root, const struct vp_domain *domain, const struct vp_policy *policy,
+                      struct vp_error *err)
+{
+    struct vp_vcpus vcpus;
+    struct vp_cells cells;
+    char why[600];
+
+    vp_vcpus_wanted(domain, policy, VP_OP_DEFINE, &vcpus, why, sizeof(why));
+    if (!vp_guest_numa_wanted(domain, policy, vcpus.maximum, &cells, why, sizeof(why)))
+        return 0;
+    return vp_guest_numa_write(
+        root, &cells, policy->guest_numa == VP_GUEST_NUMA_AUTO ? policy->numa_facts : NULL, err);
+}
+
 /* After <vcpu>: schedulers are for as many vCPUs as there are then. */
 static int write_tuning(xmlNode *root, const struct vp_policy *policy, struct vp_error *err)
 {
@@ -203,6 +218,8 @@ int vp_rewrite_guest_cpu(xmlNode *root, const struct vp_policy *policy, struct v
         write_cpu(root, domain, policy, err) < 0)
         return -1;
     if (any_possible(changes, VP_FACET_VCPUS) && write_vcpus(root, domain, policy, err) < 0)
+        return -1;
+    if (any_possible(changes, VP_FACET_NUMA) && write_numa(root, domain, policy, err) < 0)
         return -1;
     if (any_possible(changes, VP_FACET_TOPOLOGY) &&
         write_wanted_topology(root, domain, policy, err) < 0)

@@ -38,6 +38,11 @@ static bool is_topology(const xmlNode *node)
     return vp_xml_is(node, "topology");
 }
 
+static bool is_numa(const xmlNode *node)
+{
+    return vp_xml_is(node, "numa");
+}
+
 static xmlNode *next_such(xmlNode *node, vp_rewrite_test *is)
 {
     while (node && !is(node))
@@ -73,8 +78,8 @@ static bool alike(const xmlNode *a, const xmlNode *b)
 /* What any facet may have put beside it, into <cpu> or <cputune>. */
 static bool is_any_facets(const xmlNode *node)
 {
-    return is_cpu_child(node) || is_topology(node) || is_detail(node) || vp_tuning_is(node) ||
-           vp_rewrite_is_pin(node);
+    return is_cpu_child(node) || is_topology(node) || is_detail(node) || is_numa(node) ||
+           vp_tuning_is(node) || vp_rewrite_is_pin(node);
 }
 
 /* The first from `ahead` on that is like `child`; NULL if there is none. In
@@ -311,6 +316,8 @@ static int revert_facet(xmlNode *root, const xmlNode *original, enum vp_facet fa
         return vp_vcpus_revert(root, original, changed, err);
     case VP_FACET_AGENT:
         return vp_agent_revert(root, original, changed, err);
+    case VP_FACET_NUMA:
+        return revert_children(root, original, "cpu", is_numa, changed, err);
     case VP_FACET_TUNING:
         return vp_tuning_revert(root, original, changed, err);
     case VP_FACET_PINS:

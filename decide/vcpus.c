@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "decide/guestnuma.h"
 #include "decide/vcputopology.h"
 
 static unsigned online_count(const struct vp_vcpus *vcpus)
@@ -64,6 +65,24 @@ void vp_vcpus_say(const struct vp_vcpus *vcpus, char *text, size_t size)
 
 /* ---- what the policy wants ---- */
 
+/* Cells that guest-numa makes anew hold as many vCPUs as there are then. */
+static bool cells_follow(const struct vp_domain *domain, const struct vp_policy *policy)
+{
+    struct vp_cells cells;
+    char why[256];
+
+    return vp_guest_numa_wanted(domain, policy, policy->vcpus, &cells, why, sizeof(why)) &&
+           cells.count > 0;
+}
+
+static bool names_beyond(const struct vp_guest_tuning *tuning, unsigned vcpus)
+{
+    for (size_t i = 0; i < tuning->scheduler_count; i++)
+        if (vp_cpuset_last(&tuning->scheduler[i].vcpus) >= (int)vcpus)
+            return true;
+    return false;
+}
+
 /* Anything that names vCPUs, and would no longer hold with another maximum? */
 static bool maximum_may_change(const struct vp_domain *domain, const struct vp_policy *policy,
                                char *why, size_t size)
@@ -71,7 +90,7 @@ static bool maximum_may_change(const struct vp_domain *domain, const struct vp_p
     struct vp_guest_topology topology;
     char sum[256];
 
-    if (domain->cell_count > 0) {
+    if (domain->cell_count > 0 && !cells_follow(domain, policy)) {
         snprintf(why, size, "vcpus = %u, but the guest's NUMA cells hold %u", policy->vcpus,
                  domain->vcpus);
         return false;
@@ -83,6 +102,12 @@ static bool maximum_may_change(const struct vp_domain *domain, const struct vp_p
             continue;
         snprintf(why, size, "vcpus = %u, but the guest has a vcpupin for vCPU %u", policy->vcpus,
                  pin->index);
+        return false;
+    }
+    if (policy->tuning.scheduler.policy == VP_SCHEDULER_KEEP &&
+        names_beyond(&domain->tuning, policy->vcpus)) {
+        snprintf(why, size, "vcpus = %u, but the guest has a vcpusched for a later vCPU",
+                 policy->vcpus);
         return false;
     }
     if (!domain->cpu.has_topology)

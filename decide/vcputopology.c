@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "decide/guestnuma.h"
+
 /* ---- the search ---- */
 
 static bool within(unsigned value, unsigned maximum)
@@ -175,6 +177,7 @@ static unsigned usual_threads(const struct vp_policy *policy, unsigned vcpus)
 static bool search_for(const struct vp_domain *domain, const struct vp_policy *policy,
                        unsigned vcpus, struct vp_guest_topology *wanted, char *why, size_t size)
 {
+    unsigned cells = vp_guest_numa_count(domain, policy);
     struct vp_topology_search search = {
         .vcpus = vcpus,
         .max_sockets = policy->max_sockets,
@@ -183,7 +186,7 @@ static bool search_for(const struct vp_domain *domain, const struct vp_policy *p
         .preferred_sockets = policy->preferred_sockets,
         .preferred_cores = policy->preferred_cores,
         .preferred_threads = policy->preferred_threads,
-        .usual_sockets = domain->cell_count > 0 ? (unsigned)domain->cell_count : 1,
+        .usual_sockets = cells > 0 ? cells : 1,
         .usual_threads = usual_threads(policy, vcpus),
     };
     const char *source = NULL;

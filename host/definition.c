@@ -13,10 +13,12 @@
 #include "decide/error.h"
 #include "decide/policytext.h"
 #include "decide/tuning.h"
+#include "decide/vcpus.h"
 #include "host/definition_priv.h"
 #include "host/definition_redefine.h"
 #include "host/domcaps.h"
 #include "host/engine.h"
+#include "host/guestnuma.h"
 #include "host/threads.h"
 #include "host/virt.h"
 
@@ -171,6 +173,25 @@ static int alter_pins(struct vp_work *work, xmlNode *root, const struct vp_domai
     return result;
 }
 
+/* The nodes of guest-numa = auto, for the guest as the policy wants it. */
+static int find_nodes(struct vp_work *work, xmlNode *root, struct vp_error *err)
+{
+    VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
+
+    work->own = *work->choice.policy;
+    if (work->own.guest_numa != VP_GUEST_NUMA_AUTO)
+        return 0;
+    if (vp_domain_read(root, &domain, err) != 0)
+        return -1;
+    vp_vcpus_foresee(domain, &work->own);
+    if (vp_engine_numa_facts(work->engine, domain, &work->choice, VP_NODES_DIR, &work->numa, err) !=
+        0)
+        return -1;
+    work->own.numa_facts = &work->numa;
+    work->choice.policy = &work->own;
+    return 0;
+}
+
 /* Changes the tree; *changed says whether there is anything to define. */
 static int alter(struct vp_work *work, xmlNode *root, const struct vp_domain *domain, bool *changed,
                  struct vp_error *err)
@@ -180,6 +201,8 @@ static int alter(struct vp_work *work, xmlNode *root, const struct vp_domain *do
     int usable;
 
     *changed = false;
+    if (find_nodes(work, root, err) != 0)
+        return -1;
     usable = check_host(work, domain, root, err);
     if (usable < 0)
         return -1;

@@ -150,6 +150,13 @@ void vp_facet_print(const struct vp_domain *domain, enum vp_facet facet, char pr
     case VP_FACET_AGENT:
         put_number(&text, domain->has_agent);
         break;
+    case VP_FACET_NUMA:
+        for (size_t i = 0; i < domain->cell_count; i++) {
+            put_number(&text, domain->cell[i].id);
+            put_cpus(&text, &domain->cell[i].vcpus);
+            put_number(&text, domain->cell[i].memory_kib);
+        }
+        break;
     case VP_FACET_TUNING:
         put_tuning(&text, domain);
         break;
@@ -190,6 +197,8 @@ void vp_policy_print_of(const struct vp_policy *policy, char print[VP_HASH_TEXT]
         put_cpus(&text, &policy->vcpupin[i].cpus);
     }
     /* Only where there is some: marks of older versions hold without. */
+    if (policy->guest_numa != 0)
+        put_number(&text, policy->guest_numa);
     if (vp_tuning_any(&policy->tuning)) {
         put_number(&text, policy->tuning.shares);
         put_number(&text, policy->tuning.period);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "decide/finding.h"
+#include "decide/guestnuma.h"
 #include "decide/policy.h"
 #include "host/definition_kept.h"
 
@@ -24,7 +25,9 @@ struct vp_work {
     bool contested;
     bool audit;
     struct vp_choice choice; /* points into the engine's set */
-    struct vp_policy one;    /* its policy as it is for this host, shallow */
+    struct vp_policy own;    /* the policy chosen, shallow: with what auto goes by */
+    struct vp_numa_facts numa;
+    struct vp_policy one; /* the same as it is for this host */
     struct vp_changes *changes;
     struct vp_findings *findings;
     struct vp_kept kept[VP_FACETS]; /* of this attempt: to be saved with what was read back */

@@ -49,6 +49,8 @@ static void make_policy(unsigned turn, unsigned vcpus, struct vp_policy *policy,
         policy->vcpus = vcpus < VP_VCPUS_MAX ? vcpus + 1 : vcpus - 2;
     if (turn % 11 > 7)
         policy->vcpus_current = 1 + vcpus / 2;
+    if (turn % 7 < 3)
+        policy->guest_numa = turn % 4;
     if (turn % 13 > 3)
         policy->tuning = (struct vp_tuning){.shares = turn % 13 > 5 ? 100 : 0,
                                             .period = turn % 2 ? 5000 : 0,
@@ -98,9 +100,9 @@ static int rewrite(xmlDoc *doc, unsigned turn, unsigned vcpus)
 
 static void try_rewrite(const char *text, size_t size, unsigned turn, unsigned vcpus)
 {
-    static const enum vp_facet all[] = {VP_FACET_CPU,   VP_FACET_TOPOLOGY, VP_FACET_PINS,
-                                        VP_FACET_VCPUS, VP_FACET_AGENT,    VP_FACET_FEATURES,
-                                        VP_FACET_TUNING};
+    static const enum vp_facet all[] = {VP_FACET_CPU,    VP_FACET_TOPOLOGY, VP_FACET_PINS,
+                                        VP_FACET_VCPUS,  VP_FACET_AGENT,    VP_FACET_FEATURES,
+                                        VP_FACET_TUNING, VP_FACET_NUMA};
     VP_AUTO(xmlFreeDoc) xmlDoc *before = vp_xml_parse(text, size, NULL);
     VP_AUTO(xmlFreeDoc) xmlDoc *doc = vp_xml_parse(text, size, NULL);
     VP_AUTO(xmlFreeDoc) xmlDoc *again = NULL;

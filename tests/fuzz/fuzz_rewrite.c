@@ -11,6 +11,7 @@
 #include "decide/domain.h"
 #include "decide/error.h"
 #include "decide/finding.h"
+#include "decide/guestnuma.h"
 #include "decide/policy.h"
 #include "decide/policydraft.h"
 #include "decide/rewrite.h"
@@ -36,11 +37,27 @@ static struct vp_policy_set *read_set(const char *text, size_t size)
     return set;
 }
 
+/* Nodes of a host, by turns none, one or more. */
+static void make_nodes(unsigned turn, unsigned vcpus, struct vp_numa_facts *nodes)
+{
+    memset(nodes, 0, sizeof(*nodes));
+    nodes->count = turn % 4;
+    nodes->mapped = turn % 5 == 0 && nodes->count == 2 && vcpus > 1;
+    if (nodes->mapped) {
+        vp_cpuset_add(&nodes->vcpus[0], 0);
+        vp_cpuset_add_range(&nodes->vcpus[1], 1, (int)vcpus - 1);
+    }
+    nodes->has_distance = turn % 3 == 0;
+    memset(nodes->distance, 10, sizeof(nodes->distance));
+}
+
 /* The policy on one of the hosts that there are, by turns. */
-static struct vp_policy on_host(const struct vp_policy *policy, unsigned turn)
+static struct vp_policy on_host(const struct vp_policy *policy, unsigned turn,
+                                const struct vp_numa_facts *nodes)
 {
     struct vp_policy one = vp_policy_for_host(policy, turn % 3 == 0 ? 0 : -1, turn / 3 % 3);
 
+    one.numa_facts = nodes;
     one.tuning_host.cgroup = (int)(turn / 9 % 3);
     one.tuning_host.no_realtime = turn / 27 % 2;
     one.tuning_host.no_controller = turn / 54 % 4 == 3;
@@ -138,7 +155,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < size; i++)
         turn = turn * 31 + data[i];
     for (size_t i = 0; set && i < set->count && i < POLICIES; i++) {
-        struct vp_policy one = on_host(&set->policy[i], turn + (unsigned)i);
+        unsigned vcpus = set->policy[i].vcpus > 0 ? set->policy[i].vcpus : domain->vcpus;
+        struct vp_numa_facts nodes;
+        struct vp_policy one = on_host(&set->policy[i], turn + (unsigned)i, &nodes);
+
+        make_nodes(turn, vcpus, &nodes);
 
         try_policy(xml, length, &one, turn);
     }

@@ -22,15 +22,16 @@ enum {
     CHECK_DETAILS = 256,
     CHECK_VCPUS = 8,
     CHECK_AGENT = 16,
-    CHECK_TUNING = 32
+    CHECK_TUNING = 32,
+    CHECK_NUMA = 64
 };
 
 static inline int check_of(enum vp_facet facet)
 {
-    static const int of[] = {[VP_FACET_CPU] = CHECK_CPU,      [VP_FACET_TOPOLOGY] = CHECK_TOPOLOGY,
-                             [VP_FACET_PINS] = CHECK_PINS,    [VP_FACET_FEATURES] = CHECK_DETAILS,
-                             [VP_FACET_VCPUS] = CHECK_VCPUS,  [VP_FACET_AGENT] = CHECK_AGENT,
-                             [VP_FACET_TUNING] = CHECK_TUNING};
+    static const int of[] = {[VP_FACET_CPU] = CHECK_CPU,       [VP_FACET_TOPOLOGY] = CHECK_TOPOLOGY,
+                             [VP_FACET_PINS] = CHECK_PINS,     [VP_FACET_FEATURES] = CHECK_DETAILS,
+                             [VP_FACET_VCPUS] = CHECK_VCPUS,   [VP_FACET_AGENT] = CHECK_AGENT,
+                             [VP_FACET_TUNING] = CHECK_TUNING, [VP_FACET_NUMA] = CHECK_NUMA};
 
     return of[facet];
 }
@@ -96,6 +97,8 @@ static inline bool check_of_facet(xmlNode *node, int facets)
         (check_named(node, "pmu") || check_hint_only(node)))
         return true;
     if ((facets & CHECK_TOPOLOGY) && check_named(parent, "cpu") && check_named(node, "topology"))
+        return true;
+    if ((facets & CHECK_NUMA) && check_named(parent, "cpu") && check_named(node, "numa"))
         return true;
     if ((facets & CHECK_VCPUS) && check_named(node, "vcpus"))
         return true;

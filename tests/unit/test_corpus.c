@@ -60,6 +60,7 @@ static void make_details(const struct trial *trial, struct vp_policy *policy)
                                (char *)"=xsave"};
 
     policy->placement = VP_PLACE_DEDICATED;
+    policy->guest_numa = 2;
     policy->tuning = (struct vp_tuning){
         .shares = 77, .period = 20000, .quota = 7000, .scheduler = {VP_SCHEDULER_RR, 3}};
     policy->cpu = (struct vp_cpu_wants){
@@ -148,9 +149,9 @@ static void check_equal(xmlDoc *a, xmlDoc *b, int facets, const char *name)
 
 static void try(int index, const struct trial *trial, const char *text, size_t length)
 {
-    static const enum vp_facet all[] = {VP_FACET_CPU,   VP_FACET_TOPOLOGY, VP_FACET_PINS,
-                                        VP_FACET_VCPUS, VP_FACET_AGENT,    VP_FACET_FEATURES,
-                                        VP_FACET_TUNING};
+    static const enum vp_facet all[] = {VP_FACET_CPU,    VP_FACET_TOPOLOGY, VP_FACET_PINS,
+                                        VP_FACET_VCPUS,  VP_FACET_AGENT,    VP_FACET_FEATURES,
+                                        VP_FACET_TUNING, VP_FACET_NUMA};
     const char *name = entry[index]->d_name;
     VP_AUTO(xmlFreeDoc) xmlDoc *before = vp_xml_parse(text, length, NULL);
     VP_AUTO(xmlFreeDoc) xmlDoc *doc = vp_xml_parse(text, length, NULL);

@@ -13,6 +13,7 @@
 #include "decide/cleanup.h"
 #include "decide/error.h"
 #include "decide/finding.h"
+#include "decide/guestnuma.h"
 #include "decide/policydraft.h"
 #include "decide/rewrite.h"
 #include "host/confread.h"
@@ -20,105 +21,145 @@
 #include "tests/unit/rewritecheck.h"
 
 #define GOLDEN "tests/unit/golden/"
-#define ALL_FACETS (CHECK_CPU | CHECK_DETAILS | CHECK_TOPOLOGY | CHECK_TUNING | CHECK_VCPUS)
+#define ALL_FACETS                                                                                 \
+    (CHECK_CPU | CHECK_DETAILS | CHECK_TOPOLOGY | CHECK_TUNING | CHECK_VCPUS | CHECK_NUMA)
+
+static const struct vp_numa_facts one_node = {.count = 1};
+static const struct vp_numa_facts two_nodes = {
+    .count = 2, .has_distance = true, .distance = {{10, 21}, {21, 10}}};
+/* vCPU 0 and 2 to 7 on one node, vCPU 1 on the other */
+static const struct vp_numa_facts mapped_nodes = {
+    .count = 2, .mapped = true, .vcpus = {{.w = {0xfd}}, {.w = {2}}}};
 
 static const struct golden {
     const char *name, *input, *keys;
     enum vp_cpu_vendor vendor;
     int cgroup; /* of the host, 0 not known, -1 none */
     bool no_realtime;
+    const struct vp_numa_facts *nodes;
 } golden[] = {
-    {"maximum", "custom", "cpu-mode = maximum\n", 0, 0, 0},
-    {"maximum-kept", "featured", "cpu-mode = maximum\ncpu-migratable = on\n", 0, 0, 0},
-    {"models-first", "plain", "cpu-mode = custom\ncpu-models = EPYC-Rome EPYC Westmere\n", 0, 0, 0},
-    {"models-any", "custom", "cpu-mode = custom\ncpu-models = EPYC-Rome EPYC Westmere\n", 0, 0, 0},
+    {"maximum", "custom", "cpu-mode = maximum\n", 0, 0, 0, NULL},
+    {"maximum-kept", "featured", "cpu-mode = maximum\ncpu-migratable = on\n", 0, 0, 0, NULL},
+    {"models-first", "plain", "cpu-mode = custom\ncpu-models = EPYC-Rome EPYC Westmere\n", 0, 0, 0,
+     NULL},
+    {"models-any", "custom", "cpu-mode = custom\ncpu-models = EPYC-Rome EPYC Westmere\n", 0, 0, 0,
+     NULL},
     {"models-fallback", "custom",
-     "cpu-mode = custom\ncpu-models = Westmere EPYC\ncpu-fallback = allow\n", 0, 0, 0},
+     "cpu-mode = custom\ncpu-models = Westmere EPYC\ncpu-fallback = allow\n", 0, 0, 0, NULL},
     {"match-minimum", "custom", "cpu-mode = custom\ncpu-models = EPYC\ncpu-match = minimum\n", 0, 0,
-     0},
+     0, NULL},
     {"match-strict", "host-model", "cpu-mode = custom\ncpu-models = EPYC\ncpu-match = strict\n", 0,
-     0, 0},
-    {"check-full", "custom", "cpu-check = full\n", 0, 0, 0},
-    {"check-new-mode", "passthrough", "cpu-mode = host-model\ncpu-check = none\n", 0, 0, 0},
-    {"check-no-cpu", "plain", "cpu-check = full\n", 0, 0, 0},
+     0, 0, NULL},
+    {"check-full", "custom", "cpu-check = full\n", 0, 0, 0, NULL},
+    {"check-new-mode", "passthrough", "cpu-mode = host-model\ncpu-check = none\n", 0, 0, 0, NULL},
+    {"check-no-cpu", "plain", "cpu-check = full\n", 0, 0, 0, NULL},
     {"migratable-off", "passthrough", "cpu-mode = host-passthrough\ncpu-migratable = off\n", 0, 0,
-     0},
-    {"migratable-custom", "custom", "cpu-migratable = off\n", 0, 0, 0},
-    {"migratable-new-mode", "host-model", "cpu-mode = maximum\ncpu-migratable = on\n", 0, 0, 0},
-    {"features-added", "custom", "cpu-features = +pcid -vmx ?x2apic !svm =aes\n", 0, 0, 0},
-    {"features-changed", "featured", "cpu-features = -vmx +pcid +sse4.1\n", 0, 0, 0},
-    {"features-met", "featured", "cpu-features = +vmx -pcid\n", 0, 0, 0},
-    {"features-no-cpu", "plain", "cpu-features = +pcid\n", 0, 0, 0},
-    {"features-new-cpu", "plain", "cpu-mode = host-model\ncpu-features = +pcid -x2apic\n", 0, 0, 0},
-    {"features-one-line", "line", "cpu-mode = host-model\ncpu-features = +pcid\n", 0, 0, 0},
-    {"nested-off", "featured", "nested = off\n", 0, 0, 0},
-    {"nested-off-intel", "featured", "nested = off\n", VP_VENDOR_INTEL, 0, 0},
-    {"nested-off-amd", "host-model", "nested = off\n", VP_VENDOR_AMD, 0, 0},
+     0, NULL},
+    {"migratable-custom", "custom", "cpu-migratable = off\n", 0, 0, 0, NULL},
+    {"migratable-new-mode", "host-model", "cpu-mode = maximum\ncpu-migratable = on\n", 0, 0, 0,
+     NULL},
+    {"features-added", "custom", "cpu-features = +pcid -vmx ?x2apic !svm =aes\n", 0, 0, 0, NULL},
+    {"features-changed", "featured", "cpu-features = -vmx +pcid +sse4.1\n", 0, 0, 0, NULL},
+    {"features-met", "featured", "cpu-features = +vmx -pcid\n", 0, 0, 0, NULL},
+    {"features-no-cpu", "plain", "cpu-features = +pcid\n", 0, 0, 0, NULL},
+    {"features-new-cpu", "plain", "cpu-mode = host-model\ncpu-features = +pcid -x2apic\n", 0, 0, 0,
+     NULL},
+    {"features-one-line", "line", "cpu-mode = host-model\ncpu-features = +pcid\n", 0, 0, 0, NULL},
+    {"nested-off", "featured", "nested = off\n", 0, 0, 0, NULL},
+    {"nested-off-intel", "featured", "nested = off\n", VP_VENDOR_INTEL, 0, 0, NULL},
+    {"nested-off-amd", "host-model", "nested = off\n", VP_VENDOR_AMD, 0, 0, NULL},
     {"nested-off-custom", "plain", "cpu-mode = custom\ncpu-models = Westmere\nnested = off\n",
-     VP_VENDOR_INTEL, 0, 0},
-    {"nested-on-intel", "passthrough", "nested = on\n", VP_VENDOR_INTEL, 0, 0},
-    {"nested-on-amd", "featured", "nested = on\n", VP_VENDOR_AMD, 0, 0},
-    {"nested-on-unknown", "passthrough", "nested = on\n", 0, 0, 0},
-    {"nested-arm", "arm", "nested = off\ncpu-cache = disable\nmaxphysaddr = emulate:40\n", 0, 0, 0},
-    {"cache-emulate", "featured", "cpu-cache = emulate\n", 0, 0, 0},
-    {"cache-disable", "custom", "cpu-cache = disable\n", 0, 0, 0},
-    {"cache-passthrough", "passthrough", "cpu-cache = passthrough\n", 0, 0, 0},
-    {"cache-passthrough-custom", "custom", "cpu-cache = passthrough\n", 0, 0, 0},
-    {"cache-with-mode", "cache", "cpu-mode = host-model\ncpu-cache = emulate\n", 0, 0, 0},
-    {"addr-emulate", "featured", "maxphysaddr = emulate:42\n", 0, 0, 0},
-    {"addr-new", "custom", "maxphysaddr = emulate:40\n", 0, 0, 0},
-    {"addr-passthrough", "passthrough", "maxphysaddr = passthrough\n", 0, 0, 0},
-    {"addr-passthrough-custom", "custom", "maxphysaddr = passthrough\n", 0, 0, 0},
-    {"addr-obstacle", "featured", "cpu-mode = host-model\ncpu-cache = disable\n", 0, 0, 0},
-    {"pmu-off", "featured", "pmu = off\n", 0, 0, 0},
-    {"pmu-new", "plain", "pmu = on\n", 0, 0, 0},
-    {"pmu-met", "featured", "pmu = on\n", 0, 0, 0},
-    {"hint-on", "passthrough", "kvm-hint-dedicated = on\n", 0, 0, 0},
-    {"hint-on-custom", "custom", "kvm-hint-dedicated = on\n", 0, 0, 0},
-    {"hint-off", "featured", "kvm-hint-dedicated = off\n", 0, 0, 0},
-    {"hint-off-absent", "custom", "kvm-hint-dedicated = off\n", 0, 0, 0},
+     VP_VENDOR_INTEL, 0, 0, NULL},
+    {"nested-on-intel", "passthrough", "nested = on\n", VP_VENDOR_INTEL, 0, 0, NULL},
+    {"nested-on-amd", "featured", "nested = on\n", VP_VENDOR_AMD, 0, 0, NULL},
+    {"nested-on-unknown", "passthrough", "nested = on\n", 0, 0, 0, NULL},
+    {"nested-arm", "arm", "nested = off\ncpu-cache = disable\nmaxphysaddr = emulate:40\n", 0, 0, 0,
+     NULL},
+    {"cache-emulate", "featured", "cpu-cache = emulate\n", 0, 0, 0, NULL},
+    {"cache-disable", "custom", "cpu-cache = disable\n", 0, 0, 0, NULL},
+    {"cache-passthrough", "passthrough", "cpu-cache = passthrough\n", 0, 0, 0, NULL},
+    {"cache-passthrough-custom", "custom", "cpu-cache = passthrough\n", 0, 0, 0, NULL},
+    {"cache-with-mode", "cache", "cpu-mode = host-model\ncpu-cache = emulate\n", 0, 0, 0, NULL},
+    {"addr-emulate", "featured", "maxphysaddr = emulate:42\n", 0, 0, 0, NULL},
+    {"addr-new", "custom", "maxphysaddr = emulate:40\n", 0, 0, 0, NULL},
+    {"addr-passthrough", "passthrough", "maxphysaddr = passthrough\n", 0, 0, 0, NULL},
+    {"addr-passthrough-custom", "custom", "maxphysaddr = passthrough\n", 0, 0, 0, NULL},
+    {"addr-obstacle", "featured", "cpu-mode = host-model\ncpu-cache = disable\n", 0, 0, 0, NULL},
+    {"pmu-off", "featured", "pmu = off\n", 0, 0, 0, NULL},
+    {"pmu-new", "plain", "pmu = on\n", 0, 0, 0, NULL},
+    {"pmu-met", "featured", "pmu = on\n", 0, 0, 0, NULL},
+    {"hint-on", "passthrough", "kvm-hint-dedicated = on\n", 0, 0, 0, NULL},
+    {"hint-on-custom", "custom", "kvm-hint-dedicated = on\n", 0, 0, 0, NULL},
+    {"hint-off", "featured", "kvm-hint-dedicated = off\n", 0, 0, 0, NULL},
+    {"hint-off-absent", "custom", "kvm-hint-dedicated = off\n", 0, 0, 0, NULL},
     {"hint-auto-dedicated", "passthrough", "kvm-hint-dedicated = auto\nplacement = dedicated\n", 0,
-     0, 0},
-    {"hint-auto-shared", "featured", "kvm-hint-dedicated = auto\nplacement = shared\n", 0, 0, 0},
-    {"hint-auto-custom", "custom", "kvm-hint-dedicated = auto\nplacement = dedicated\n", 0, 0, 0},
+     0, 0, NULL},
+    {"hint-auto-shared", "featured", "kvm-hint-dedicated = auto\nplacement = shared\n", 0, 0, 0,
+     NULL},
+    {"hint-auto-custom", "custom", "kvm-hint-dedicated = auto\nplacement = dedicated\n", 0, 0, 0,
+     NULL},
     {"hint-obstacle", "featured",
-     "cpu-mode = host-model\ncpu-cache = disable\nmaxphysaddr = emulate:40\n", 0, 0, 0},
+     "cpu-mode = host-model\ncpu-cache = disable\nmaxphysaddr = emulate:40\n", 0, 0, 0, NULL},
     {"hint-auto-new-mode", "featured",
      "cpu-mode = host-model\ncpu-cache = disable\nmaxphysaddr = emulate:40\n"
      "kvm-hint-dedicated = auto\n",
-     0, 0, 0},
+     0, 0, 0, NULL},
     {"all-of-it", "plain",
      "cpu-mode = host-passthrough\ncpu-check = none\ncpu-migratable = off\ncpu-features = -pcid\n"
      "nested = on\ncpu-cache = passthrough\nmaxphysaddr = emulate:45\npmu = off\n"
      "kvm-hint-dedicated = auto\nplacement = dedicated\n"
      "topology = sockets=1 cores=2 threads=2\n",
-     VP_VENDOR_AMD, 0, 0},
+     VP_VENDOR_AMD, 0, 0, NULL},
     {"all-commented", "comment",
      "cpu-mode = maximum\ncpu-features = -pcid\nnested = off\npmu = off\n"
      "kvm-hint-dedicated = on\nplacement = dedicated\n",
-     VP_VENDOR_INTEL, 0, 0},
-    {"tuning-new", "plain", "shares = 512\nperiod = 50000\nquota = 25000\n", 0, 0, 0},
-    {"tuning-changed", "tuned", "shares = 512\nquota = 25000\nvcpu-scheduler = batch\n", 0, 0, 0},
-    {"tuning-met", "tuned", "shares = 2048\n", 0, 0, 0},
-    {"tuning-keep", "tuned", "shares = keep\nquota = keep\nvcpu-scheduler = keep\n", 0, 0, 0},
-    {"tuning-no-limit", "tuned", "quota = -1\n", 0, 0, 0},
-    {"tuning-no-limit-met", "plain", "quota = -1\n", 0, 0, 0},
-    {"tuning-fifo", "passthrough", "vcpu-scheduler = fifo:5\n", 0, 0, 0},
-    {"tuning-rr-one-line", "line", "vcpu-scheduler = rr:99\nshares = 2\n", 0, 0, 0},
-    {"tuning-schedulers", "scheduled", "vcpu-scheduler = idle\n", 0, 0, 0},
-    {"tuning-scheduler-met", "scheduled", "vcpu-scheduler = keep\nperiod = 100000\n", 0, 0, 0},
-    {"tuning-more-vcpus", "scheduled", "vcpus = 6\nvcpu-scheduler = batch\n", 0, 0, 0},
-    {"tuning-twice", "twice", "shares = 3\nvcpu-scheduler = batch\n", 0, 0, 0},
-    {"tuning-v1-too-few", "plain", "shares = 1\nperiod = 50000\n", 0, 1, 0},
-    {"tuning-v2-too-many", "tuned", "shares = 20000\nquota = 1000\n", 0, 2, 0},
-    {"tuning-v2-few", "plain", "shares = 1\n", 0, 2, 0},
+     VP_VENDOR_INTEL, 0, 0, NULL},
+    {"tuning-new", "plain", "shares = 512\nperiod = 50000\nquota = 25000\n", 0, 0, 0, NULL},
+    {"tuning-changed", "tuned", "shares = 512\nquota = 25000\nvcpu-scheduler = batch\n", 0, 0, 0,
+     NULL},
+    {"tuning-met", "tuned", "shares = 2048\n", 0, 0, 0, NULL},
+    {"tuning-keep", "tuned", "shares = keep\nquota = keep\nvcpu-scheduler = keep\n", 0, 0, 0, NULL},
+    {"tuning-no-limit", "tuned", "quota = -1\n", 0, 0, 0, NULL},
+    {"tuning-no-limit-met", "plain", "quota = -1\n", 0, 0, 0, NULL},
+    {"tuning-fifo", "passthrough", "vcpu-scheduler = fifo:5\n", 0, 0, 0, NULL},
+    {"tuning-rr-one-line", "line", "vcpu-scheduler = rr:99\nshares = 2\n", 0, 0, 0, NULL},
+    {"tuning-schedulers", "scheduled", "vcpu-scheduler = idle\n", 0, 0, 0, NULL},
+    {"tuning-scheduler-met", "scheduled", "vcpu-scheduler = keep\nperiod = 100000\n", 0, 0, 0,
+     NULL},
+    {"tuning-more-vcpus", "scheduled", "vcpus = 6\nvcpu-scheduler = batch\n", 0, 0, 0, NULL},
+    {"tuning-twice", "twice", "shares = 3\nvcpu-scheduler = batch\n", 0, 0, 0, NULL},
+    {"tuning-v1-too-few", "plain", "shares = 1\nperiod = 50000\n", 0, 1, 0, NULL},
+    {"tuning-v2-too-many", "tuned", "shares = 20000\nquota = 1000\n", 0, 2, 0, NULL},
+    {"tuning-v2-few", "plain", "shares = 1\n", 0, 2, 0, NULL},
     {"tuning-no-controller", "plain", "shares = 512\nquota = 5000\nvcpu-scheduler = batch\n", 0, -1,
-     0},
-    {"tuning-no-realtime", "plain", "shares = 512\nvcpu-scheduler = fifo:1\n", 0, 1, true},
+     0, NULL},
+    {"tuning-no-realtime", "plain", "shares = 512\nvcpu-scheduler = fifo:1\n", 0, 1, true, NULL},
     {"tuning-all", "comment",
      "cpu-mode = maximum\ntopology = auto\nshares = 512\nperiod = 20000\nquota = -1\n"
      "vcpu-scheduler = rr:1\n",
-     0, 0, 0},
+     0, 0, 0, NULL},
+    {"numa-two", "plain", "guest-numa = 2\n", 0, 0, 0, NULL},
+    {"numa-uneven", "custom", "vcpus = 7\nguest-numa = 3\n", 0, 0, 0, NULL},
+    {"numa-topology", "cells", "vcpus = 12\nguest-numa = 3\ntopology = auto\n", 0, 0, 0, NULL},
+    {"numa-met", "cells", "guest-numa = 2\n", 0, 0, 0, NULL},
+    {"numa-one", "cells", "guest-numa = 1\n", 0, 0, 0, NULL},
+    {"numa-four", "cells", "guest-numa = 4\n", 0, 0, 0, NULL},
+    {"numa-one-line", "line", "guest-numa = 2\n", 0, 0, 0, NULL},
+    {"numa-too-many", "plain", "guest-numa = 32\n", 0, 0, 0, NULL},
+    {"numa-too-little", "line", "guest-numa = 2\nvcpus = 4\n", 0, 0, 0, NULL},
+    {"numa-huge", "huge", "guest-numa = 2\n", 0, 0, 0, NULL},
+    {"numa-named", "named", "guest-numa = 3\n", 0, 0, 0, NULL},
+    {"numa-named-vcpus", "named", "vcpus = 12\nguest-numa = 3\n", 0, 0, 0, NULL},
+    {"numa-unknown-vcpus", "cells", "vcpus = 12\nguest-numa = auto\n", 0, 0, 0, NULL},
+    {"numa-with-all", "comment",
+     "cpu-mode = host-model\ncpu-features = +pcid\nguest-numa = 2\ntopology = auto\n"
+     "vcpu-scheduler = batch\n",
+     0, 0, 0, NULL},
+    {"numa-auto-unknown", "plain", "guest-numa = auto\n", 0, 0, 0, NULL},
+    {"numa-auto-one", "plain", "guest-numa = auto\n", 0, 0, 0, &one_node},
+    {"numa-auto-one-of-two", "cells", "guest-numa = auto\n", 0, 0, 0, &one_node},
+    {"numa-auto-two", "plain", "guest-numa = auto\ntopology = auto\n", 0, 0, 0, &two_nodes},
+    {"numa-auto-mapped", "cells", "guest-numa = auto\n", 0, 0, 0, &mapped_nodes},
 };
 
 static char *read_file(const char *path, size_t *length)
@@ -186,6 +227,7 @@ static bool run_case(const struct golden *test, xmlDoc *doc, FILE *out)
     struct vp_error err = {0};
     bool changed = false;
 
+    one.numa_facts = test->nodes;
     one.tuning_host = (struct vp_tuning_host){.cgroup = test->cgroup > 0 ? test->cgroup : 0,
                                               .no_controller = test->cgroup < 0,
                                               .no_realtime = test->no_realtime};
@@ -244,9 +286,9 @@ END_TEST
 START_TEST(keeps_its_promises)
 {
     static const enum vp_facet facets[] = {VP_FACET_TOPOLOGY, VP_FACET_FEATURES, VP_FACET_TUNING,
-                                           VP_FACET_VCPUS, VP_FACET_CPU};
-    static const enum vp_facet backwards[] = {VP_FACET_CPU, VP_FACET_VCPUS, VP_FACET_TUNING,
-                                              VP_FACET_FEATURES, VP_FACET_TOPOLOGY};
+                                           VP_FACET_NUMA,     VP_FACET_VCPUS,    VP_FACET_CPU};
+    static const enum vp_facet backwards[] = {VP_FACET_CPU,  VP_FACET_VCPUS,    VP_FACET_TUNING,
+                                              VP_FACET_NUMA, VP_FACET_FEATURES, VP_FACET_TOPOLOGY};
     const struct golden *test = &golden[_i];
     VP_AUTO(free) char *input = NULL, *again = NULL;
     VP_AUTO(xmlFreeDoc) xmlDoc *before = NULL;
@@ -265,11 +307,11 @@ START_TEST(keeps_its_promises)
     check_equal(once, doc, 0);
     other = xmlCopyDoc(doc, 1);
     ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(doc), xmlDocGetRootElement(before),
-                                       facets, 5, &reverted, NULL),
+                                       facets, 6, &reverted, NULL),
                      0);
     ck_assert_int_eq(reverted, changed);
     ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(other), xmlDocGetRootElement(before),
-                                       backwards, 5, &reverted, NULL),
+                                       backwards, 6, &reverted, NULL),
                      0);
     check_equal(before, other, 0);
     check_equal(before, doc, 0);
