@@ -18,6 +18,7 @@ $(BUILD)/tests/unit/launcher: hook/launcher.c hook/protocol.h host/journal.h
 	    -DVP_JOURNAL_SOCKET='"journal"')
 $(BUILD)/tests/unit/test_launcher: | $(BUILD)/tests/unit/launcher
 $(BUILD)/tests/unit/test_worker: | $(BUILD)/virtpin-hook-worker $(BUILD)/virtpin-hook-survey
+$(BUILD)/tests/unit/test_hostile: | $(BUILD)/virtpin $(BUILD)/virtpin-hook-worker $(BUILD)/virtpin-hook-survey
 
 # The command line without its main.
 $(BUILD)/libctl.a: $(filter-out $(BUILD)/ctl/main.o,$(CTL_OBJ))
