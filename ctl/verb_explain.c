@@ -45,6 +45,25 @@ static json_object *pins_json(const struct vp_pins *pins)
     return list;
 }
 
+static const char *pool_name(const struct vp_decision *decision)
+{
+    return decision->plan->pool ? decision->plan->pool : "default";
+}
+
+static json_object *memory_json(const struct vp_plan *plan)
+{
+    json_object *list = vp_json_array();
+
+    for (size_t i = 0; i < plan->memory_count; i++) {
+        json_object *object = vp_json_object();
+
+        vp_json_int(object, "node", plan->memory[i].node);
+        vp_json_int(object, "kib", (int64_t)plan->memory[i].kib);
+        vp_json_push(list, object);
+    }
+    return list;
+}
+
 static json_object *place_json(const struct vp_decision *decision)
 {
     json_object *object = vp_json_object();
@@ -55,6 +74,8 @@ static json_object *place_json(const struct vp_decision *decision)
     vp_json_cpus(object, "cpus", &own);
     vp_json_cpus(object, "idle", &decision->plan->idle_cpus);
     vp_json_cpus(object, "nodes", &decision->plan->nodes);
+    vp_json_string(object, "pool", vp_plan_uses_pool(decision->plan) ? pool_name(decision) : NULL);
+    vp_json_add(object, "memory", memory_json(decision->plan));
     vp_json_add(object, "threads", pins_json(&decision->pins));
     return object;
 }
@@ -138,6 +159,11 @@ static void print_place(const struct vp_decision *decision)
     print_cpus("of these left idle", &decision->plan->idle_cpus);
     print_cpus("fixed CPUs", &decision->plan->fixed_cpus);
     print_cpus("NUMA nodes", &decision->plan->nodes);
+    if (decision->plan->pool && vp_plan_uses_pool(decision->plan))
+        printf("  pool: %s\n", decision->plan->pool);
+    for (size_t i = 0; i < decision->plan->memory_count; i++)
+        printf("  memory of node %d: %llu MiB\n", decision->plan->memory[i].node,
+               (unsigned long long)decision->plan->memory[i].kib / 1024);
     for (size_t i = 0; i < decision->pins.count; i++) {
         const struct vp_pin *pin = &decision->pins.item[i];
         char what[64];

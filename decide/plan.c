@@ -10,6 +10,7 @@ void vp_plan_free(struct vp_plan *plan)
         return;
     free(plan->policy);
     free(plan->pool);
+    free(plan->memory);
     free(plan->want);
     free(plan);
 }
@@ -23,11 +24,15 @@ struct vp_plan *vp_plan_copy(const struct vp_plan *plan)
     *copy = *plan;
     copy->policy = plan->policy ? strdup(plan->policy) : NULL;
     copy->pool = plan->pool ? strdup(plan->pool) : NULL;
+    copy->memory = malloc((plan->memory_count + 1) * sizeof(*copy->memory));
     copy->want = malloc((plan->want_count + 1) * sizeof(*copy->want));
-    if (!copy->want || (plan->policy && !copy->policy) || (plan->pool && !copy->pool)) {
+    if (!copy->want || !copy->memory || (plan->policy && !copy->policy) ||
+        (plan->pool && !copy->pool)) {
         vp_plan_free(copy);
         return NULL;
     }
+    if (plan->memory_count > 0)
+        memcpy(copy->memory, plan->memory, plan->memory_count * sizeof(*copy->memory));
     if (plan->want_count > 0)
         memcpy(copy->want, plan->want, plan->want_count * sizeof(*copy->want));
     return copy;

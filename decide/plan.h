@@ -30,6 +30,13 @@ struct vp_want {
     struct vp_cpuset cpus;
 };
 
+/* What a guest has, or is to have, on a node. */
+struct vp_node_memory {
+    int node; /* the kernel's number */
+    uint64_t kib;
+};
+enum { VP_NODES_MAX = 128 };
+
 struct vp_plan {
     char *policy;
     char policy_hash[72];
@@ -46,7 +53,12 @@ struct vp_plan {
     struct vp_cpuset fixed_cpus; /* non-exclusive: placement = fixed, emulator = CPULIST */
     struct vp_cpuset nodes;      /* the kernel's numbers */
     struct vp_tuning tuning;     /* of the guest's groups and vCPU threads */
-    char *pool;                  /* which pool its pool wants are of; NULL: the default one */
+    /* what its nodes bear, where the host's memory is known; none: not said */
+    struct vp_node_memory *memory;
+    size_t memory_count;
+    uint64_t page_kib;       /* of huge pages, 0: normal ones */
+    enum vp_memory numatune; /* the mode that is to be in force with it */
+    char *pool;              /* which pool its pool wants are of; NULL: the default one */
 };
 
 void vp_plan_free(struct vp_plan *plan);
@@ -92,6 +104,9 @@ struct vp_holding {
     bool uses_pool;
     char pool[64];       /* which; "": the default one */
     unsigned pool_vcpus; /* how many vCPUs run in it */
+    /* by the index of topology->node, in pages of that size (0: normal ones) */
+    uint64_t memory_kib[VP_NODES_MAX];
+    uint64_t page_kib;
     long long held_until_ms; /* a stopped guest whose CPUs are kept; 0 else */
 };
 
@@ -101,6 +116,8 @@ struct vp_plan_input {
     enum vp_chosen_by chosen_by;
     const struct vp_domain *domain;
     const struct vp_topology *topology;
+    struct vp_cpuset pci_nodes;       /* nodes of the guest's PCI devices, as far as known */
+    bool pci_unknown;                 /* some device's is not */
     struct vp_cpuset allowed;         /* what the guest's partition may use; empty: all online */
     const struct vp_holding *holding; /* others'; the guest's own is skipped by uuid */
     size_t holding_count;

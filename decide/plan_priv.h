@@ -38,6 +38,8 @@ int vp_plan_dedicated(struct vp_making *m);
  * with m->err. */
 int vp_plan_need_pool(struct vp_making *m);
 
+/* Whether a holding is the guest's own. */
+bool vp_plan_is_own(const struct vp_plan_input *in, const struct vp_holding *holding);
 /* Whether a holding's pool is the one of that name (NULL: the default one). */
 bool vp_pool_is(const struct vp_holding *holding, const char *name);
 /* After others' bookings and `taken`: whether each pool keeps the CPUs that its
@@ -47,6 +49,17 @@ bool vp_pool_is(const struct vp_holding *holding, const char *name);
 bool vp_plan_pools_stand(const struct vp_making *m, const struct vp_cpuset *taken,
                          const struct vp_cpuset *usable, unsigned attempt,
                          struct vp_cpuset *withhold, char *why, size_t size);
+/* The weight of the plan's pool, where the policy has no shares of its own. */
+void vp_plan_weigh(struct vp_plan *plan, const struct vp_plan_input *in);
+
+/* What each node, by its index, can still bear of this guest; the caller frees
+ * *kib, which stays NULL where memory sets no limit. 0, or -1 without memory. */
+int vp_plan_free_memory(const struct vp_making *m, uint64_t **kib);
+/* The plan's memory by the placer's answer, else in proportion to its vCPUs. */
+int vp_plan_bear_memory(struct vp_making *m, const struct vp_place_answer *answer);
+/* The size of the guest's huge pages, 0: it is on normal ones. */
+uint64_t vp_plan_page_kib(const struct vp_plan_input *in);
+
 void vp_plan_limited(struct vp_making *m, enum vp_limit limit, unsigned short_by);
 
 #endif

@@ -15,11 +15,13 @@ struct ask {
     struct vp_place_request request;
     struct vp_cpuset own;       /* the guest's numbers of these vCPUs */
     struct vp_guest_cell *cell; /* owned; the guest's cells in the placer's numbers */
+    uint64_t *memory_kib;       /* owned; what nodes can bear */
 };
 
 static void ask_clear(struct ask *ask)
 {
     free(ask->cell);
+    free(ask->memory_kib);
 }
 
 static void make_place_host(const struct vp_making *m, const struct ask *ask,
@@ -28,7 +30,8 @@ static void make_place_host(const struct vp_making *m, const struct ask *ask,
     const struct vp_plan_input *in = m->in;
     const struct vp_host_conf *conf = &in->set->host;
 
-    *host = (struct vp_place_host){.topology = in->topology, .pool = m->pool};
+    *host = (struct vp_place_host){
+        .topology = in->topology, .pool = m->pool, .memory_kib = ask->memory_kib};
     vp_dedicable(conf, in->topology, &host->usable);
     if (!vp_cpuset_empty(&in->allowed))
         vp_cpuset_and(&host->usable, &in->allowed);
@@ -124,6 +127,22 @@ static void choose_vcpus(const struct vp_making *m, struct ask *ask)
                      m->in->domain->name, m->in->domain->vcpus - 1);
 }
 
+/* Nothing is silently without effect. */
+static void say_not_honoured(const struct vp_making *m)
+{
+    const struct vp_policy *policy = m->in->policy;
+    const char *guest = m->in->domain->name;
+
+    if (!m->findings)
+        return;
+    if (policy->memory != VP_MEMORY_KEEP && !m->in->topology->memory_known)
+        vp_findings_note(m->findings, VP_WARNING,
+                         "guest %s: memory sets no limit: this host's nodes state none", guest);
+    if (policy->pci_locality == VP_CARE_REQUIRE && m->in->pci_unknown)
+        vp_findings_note(m->findings, VP_WARNING,
+                         "guest %s: pci-locality: the node of a PCI device is not known", guest);
+}
+
 static int make_ask(const struct vp_making *m, struct ask *ask)
 {
     const struct vp_policy *policy = m->in->policy;
@@ -142,7 +161,13 @@ static int make_ask(const struct vp_making *m, struct ask *ask)
         .core_type = policy->core_type,
         .fill = policy->fill,
         .pci_locality = policy->pci_locality,
+        .pci_nodes = m->in->pci_nodes,
+        .memory_kib = domain->memory_kib,
+        .page_kib = vp_plan_page_kib(m->in),
     };
+    if (vp_plan_free_memory(m, &ask->memory_kib) < 0)
+        return -1;
+    say_not_honoured(m);
     if (policy->iothreads.where == VP_WHERE_ISOLATE)
         ask->request.iothreads_isolate = (unsigned)domain->iothread_count;
     if (policy->vhost.where == VP_WHERE_ISOLATE)
@@ -418,7 +443,10 @@ int vp_plan_dedicated(struct vp_making *m)
         if (result == 0) {
             book_answer(m, &ask, answer);
             vp_cpuset_minus(&m->pool, &answer->taken);
-            result = vp_plan_others(m, answer) < 0 ? -1 : vp_plan_need_pool(m);
+            if (vp_plan_bear_memory(m, answer) < 0)
+                result = vp_fail(m->err, VP_HOST, "out of memory");
+            else
+                result = vp_plan_others(m, answer) < 0 ? -1 : vp_plan_need_pool(m);
         }
     }
     ask_clear(&ask);

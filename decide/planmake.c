@@ -160,6 +160,7 @@ static struct vp_plan *new_plan(const struct vp_plan_input *in)
     plan->placement = in->policy->placement;
     plan->chosen_by = in->chosen_by;
     plan->tuning = vp_tuning_possible(in->policy);
+    vp_plan_weigh(plan, in);
     return VP_STEAL(plan);
 }
 
@@ -168,7 +169,8 @@ static void forget(struct vp_plan *plan)
 {
     const struct vp_cpuset none = {0};
 
-    plan->want_count = 0;
+    plan->want_count = plan->memory_count = 0;
+    plan->numatune = VP_MEMORY_KEEP;
     plan->vcpu_cpus = plan->emulator_cpus = plan->iothread_cpus = none;
     plan->vhost_cpus = plan->idle_cpus = plan->fixed_cpus = plan->nodes = none;
 }

@@ -126,6 +126,25 @@ unsigned vp_plan_pool_vcpus(const struct vp_plan *plan)
     return count;
 }
 
+bool vp_plan_is_own(const struct vp_plan_input *in, const struct vp_holding *holding)
+{
+    return strcmp(holding->uuid, in->domain->uuid) == 0;
+}
+
+/* 100 is the kernel's own weight, 1024 its shares. */
+void vp_plan_weigh(struct vp_plan *plan, const struct vp_plan_input *in)
+{
+    const struct vp_pool_conf *pool = vp_pool_find(&in->set->host, plan->pool);
+    int cgroup = in->policy->tuning_host.cgroup;
+
+    if (!pool || pool->weight == 100 || in->policy->tuning.shares > 0 || cgroup == 0 ||
+        in->policy->placement != VP_PLACE_SHARED)
+        return;
+    plan->tuning.shares = cgroup == 2 ? pool->weight : pool->weight * 1024 / 100;
+    if (plan->tuning.shares < 2 && cgroup == 1)
+        plan->tuning.shares = 2;
+}
+
 bool vp_pool_is(const struct vp_holding *holding, const char *name)
 {
     return strcmp(holding->pool, name ? name : "") == 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A plan as the ledger keeps it: lines that an operator can read with sqlite3. */
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,12 @@ char *vp_plan_print(const struct vp_plan *plan)
             vp_mode_word(plan->mode), vp_placement_word(plan->placement), by_word[plan->chosen_by]);
     for (size_t i = 0; i < plan->want_count; i++)
         print_want(out, &plan->want[i]);
+    for (size_t i = 0; i < plan->memory_count; i++)
+        fprintf(out, "memory %d %" PRIu64 "\n", plan->memory[i].node, plan->memory[i].kib);
+    if (plan->page_kib > 0)
+        fprintf(out, "page %" PRIu64 "\n", plan->page_kib);
+    if (plan->numatune != VP_MEMORY_KEEP)
+        fprintf(out, "numatune %s\n", vp_memory_word(plan->numatune));
     if (plan->pool)
         fprintf(out, "pool %s\n", plan->pool);
     print_set(out, "vcpu", &plan->vcpu_cpus);
@@ -134,6 +141,42 @@ static int parse_want(struct vp_plan *plan, char *rest, const char *line, struct
     }
     plan->want[plan->want_count++] = want;
     return 0;
+}
+
+static int parse_memory(struct vp_plan *plan, const char *rest, const char *line,
+                        struct vp_error *err)
+{
+    struct vp_node_memory *grown;
+    struct vp_node_memory one;
+    char end;
+
+    if (sscanf(rest, "%d %" SCNu64 "%c", &one.node, &one.kib, &end) != 2 || one.node < 0)
+        return bad(err, line);
+    grown = reallocarray(plan->memory, plan->memory_count + 1, sizeof(*grown));
+    if (!grown)
+        return vp_fail(err, VP_HOST, "out of memory");
+    plan->memory = grown;
+    grown[plan->memory_count++] = one;
+    return 0;
+}
+
+/* 1: the line is none of these. */
+static int parse_memory_words(struct vp_plan *plan, const char *word, const char *rest,
+                              const char *line, struct vp_error *err)
+{
+    if (strcmp(word, "memory") == 0)
+        return parse_memory(plan, rest, line, err);
+    if (strcmp(word, "page") == 0)
+        return sscanf(rest, "%" SCNu64, &plan->page_kib) == 1 ? 0 : bad(err, line);
+    if (strcmp(word, "numatune") == 0) {
+        for (int i = VP_MEMORY_KEEP; i <= VP_MEMORY_PREFERRED; i++)
+            if (strcmp(rest, vp_memory_word((enum vp_memory)i)) == 0) {
+                plan->numatune = (enum vp_memory)i;
+                return 0;
+            }
+        return bad(err, line);
+    }
+    return 1;
 }
 
 static int parse_words(struct vp_plan *plan, const char *word, const char *rest, const char *line,
@@ -212,6 +255,8 @@ static int parse_line(struct vp_plan *plan, char *line, struct vp_error *err)
     if (strcmp(line, "want") == 0)
         return parse_want(plan, rest, line, err);
     result = parse_words(plan, line, rest, line, err);
+    if (result > 0)
+        result = parse_memory_words(plan, line, rest, line, err);
     if (result <= 0)
         return result;
     result = vp_tuning_parse(&plan->tuning, line, rest);

@@ -119,6 +119,13 @@ const char *vp_thread_policy_word(enum vp_thread_policy policy)
     return words[policy];
 }
 
+const char *vp_memory_word(enum vp_memory memory)
+{
+    static const char *const words[] = {"keep", "strict", "restrictive", "preferred"};
+
+    return words[memory];
+}
+
 const char *vp_numa_word(enum vp_numa numa)
 {
     static const char *const words[] = {"fewest", "single", "any", "spread"};

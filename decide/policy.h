@@ -34,6 +34,9 @@ enum vp_numa { VP_NUMA_FEWEST, VP_NUMA_SINGLE, VP_NUMA_ANY, VP_NUMA_SPREAD };
 enum vp_care { VP_CARE_PREFER, VP_CARE_REQUIRE, VP_CARE_ANY }; /* of cache and pci-locality */
 enum vp_core_type { VP_CORES_ANY, VP_CORES_PERFORMANCE, VP_CORES_EFFICIENCY };
 enum vp_fill { VP_FILL_PACK, VP_FILL_SPREAD };
+/* numatune's mode; anything but KEEP makes memory limit placement. */
+enum vp_memory { VP_MEMORY_KEEP, VP_MEMORY_STRICT, VP_MEMORY_RESTRICTIVE, VP_MEMORY_PREFERRED };
+const char *vp_memory_word(enum vp_memory memory);
 /* Where emulator, I/O and vhost threads run. WITH_EMULATOR is not for the emulator. */
 enum vp_where {
     VP_WHERE_SHARED,
@@ -176,6 +179,8 @@ struct vp_policy {
     enum vp_care cache, pci_locality;
     enum vp_core_type core_type;
     enum vp_fill fill;
+    enum vp_memory memory;
+    bool reserve_always;
     char *pool; /* NULL: the default one */
     struct vp_place_where emulator, iothreads, vhost;
     struct vp_tuning tuning;

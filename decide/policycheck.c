@@ -312,6 +312,21 @@ static void warn_topology(const struct check *check)
             warn_if_own(check, parts[i].key, "topology is not auto");
 }
 
+/* Keys that only guests with CPUs of their own have a use for. */
+static void warn_own_cpus(const struct check *check)
+{
+    static const char *const keys[] = {"cache", "core-type", "pci-locality", "memory", "fill"};
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (!vp_policy_books(check->policy))
+            warn_if_own(check, keys[i], "placement is neither dedicated nor mixed");
+    if (vp_policy_books(check->policy) && check->policy->memory != VP_MEMORY_KEEP &&
+        !check->policy->reserve_always)
+        complain(check, VP_WARNING, "memory", "reserve = always",
+                 "memory limits where the guest goes, but with reserve = running an ordinary start "
+                 "has its memory where libvirt puts it");
+}
+
 static void warn_placement(const struct check *check)
 {
     enum vp_placement placement = check->policy->placement;
@@ -320,12 +335,9 @@ static void warn_placement(const struct check *check)
     warn_like_hosts(check);
     warn_topology(check);
     warn_tuning(check);
-    if (!vp_policy_books(check->policy)) {
-        static const char *const keys[] = {"thread-policy", "cache", "core-type", "fill"};
-
-        for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-            warn_if_own(check, keys[i], "placement is neither dedicated nor mixed");
-    }
+    if (!vp_policy_books(check->policy))
+        warn_if_own(check, "thread-policy", "placement is neither dedicated nor mixed");
+    warn_own_cpus(check);
     if (placement == VP_PLACE_NONE)
         warn_if_own(check, "pool", "placement is none");
     if (placement == VP_PLACE_FIXED)

@@ -151,8 +151,11 @@ static const struct vp_key_row rows[] = {
      "kinds of host CPUs: the most powerful, or the others",
      SERVED(.ops = &vp_ops_word, P(core_type), .low = VP_CORES_ANY)},
     {PLACEMENT, "pci-locality", "prefer require any", "prefer",
-     "nodes of the guest's PCI devices", LATER},
-    {PLACEMENT, "memory", "keep strict restrictive preferred", "keep", "numatune mode", LATER},
+     "nodes of the guest's PCI devices",
+     SERVED(.ops = &vp_ops_word, P(pci_locality), .low = VP_CARE_PREFER)},
+    {PLACEMENT, "memory", "keep strict restrictive preferred", "keep",
+     "numatune mode; not keep: the nodes' free memory limits placement",
+     SERVED(.ops = &vp_ops_word, P(memory), .low = VP_MEMORY_KEEP)},
     {PLACEMENT, "fill", "pack spread", "pack", "among equals, the fullest or the emptiest node",
      SERVED(.ops = &vp_ops_word, P(fill), .low = VP_FILL_PACK)},
     {PLACEMENT, "reserve", "running always", "running",
@@ -239,7 +242,8 @@ static const struct vp_key_row rows[] = {
      SERVED(.ops = &vp_ops_pool_cpus, L(cpus))},
     {POOL, "ratio", "0..8192", "0", "vCPUs a CPU, above which no guest is let in; 0: no limit",
      SERVED(.ops = &vp_ops_number, L(ratio), .high = 8192)},
-    {POOL, "weight", "1..10000", "100", "the pool's weight", LATER},
+    {POOL, "weight", "1..10000", "100", "cgroup weight of its guests, where their policy has no shares",
+     SERVED(.ops = &vp_ops_number, L(weight), .low = 1, .high = 10000)},
     /* clang-format on */
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };

@@ -19,9 +19,15 @@ struct vp_pu {
     int kind; /* hwloc's CPU kind, 0 the least efficient in performance; 0 where unknown */
 };
 
+enum { VP_HUGE_SIZES = 4 };
+struct vp_huge_pages {
+    uint64_t size_kib, count; /* the pool's, used or not */
+};
+
 struct vp_node {
-    int os;              /* the kernel's node number */
-    uint64_t memory_kib; /* 0 where not stated */
+    int os;                                   /* the kernel's node number */
+    uint64_t memory_kib;                      /* all of it; 0 where not stated */
+    struct vp_huge_pages huge[VP_HUGE_SIZES]; /* ends at the first size of 0 */
     struct vp_cpuset cpus;
 };
 

@@ -12,7 +12,8 @@
 /* The text of a topology:
  *   virtpin-topology 1
  *   memory known|unknown
- *   node OS KIB              one line for each node, in index order
+ *   node OS KIB [COUNTxKIB ...]   one line for each node, in index order, and
+ *                                 its pools of huge pages
  *   cpu CPU CORE L3 NODE PACKAGE KIND    ascending by CPU
  *   offline LIST
  *   isolated LIST
@@ -20,6 +21,14 @@
  * The hook reads it on every call, hence no format that needs a library. */
 
 #define VERSION_LINE "virtpin-topology 1\n"
+
+static void print_node(FILE *out, const struct vp_node *node)
+{
+    fprintf(out, "node %d %" PRIu64, node->os, node->memory_kib);
+    for (int i = 0; i < VP_HUGE_SIZES && node->huge[i].size_kib > 0; i++)
+        fprintf(out, " %" PRIu64 "x%" PRIu64, node->huge[i].count, node->huge[i].size_kib);
+    fprintf(out, "\n");
+}
 
 char *vp_topology_print(const struct vp_topology *topology)
 {
@@ -37,7 +46,7 @@ char *vp_topology_print(const struct vp_topology *topology)
         return NULL;
     fprintf(out, VERSION_LINE "memory %s\n", topology->memory_known ? "known" : "unknown");
     for (size_t i = 0; i < topology->node_count; i++)
-        fprintf(out, "node %d %" PRIu64 "\n", topology->node[i].os, topology->node[i].memory_kib);
+        print_node(out, &topology->node[i]);
     for (size_t i = 0; i < topology->count; i++) {
         const struct vp_pu *pu = &topology->pu[i];
 
@@ -109,8 +118,14 @@ static bool take_node(const char **at, struct vp_node *node)
 {
     int *const fields[] = {&node->os};
 
-    return take(at, "node") && take_indices(at, fields, 1) && take(at, " ") &&
-           take_number(at, UINT64_MAX, &node->memory_kib) && take(at, "\n");
+    if (!take(at, "node") || !take_indices(at, fields, 1) || !take(at, " ") ||
+        !take_number(at, UINT64_MAX, &node->memory_kib))
+        return false;
+    for (int i = 0; i < VP_HUGE_SIZES && take(at, " "); i++)
+        if (!take_number(at, UINT64_MAX, &node->huge[i].count) || !take(at, "x") ||
+            !take_number(at, UINT64_MAX, &node->huge[i].size_kib) || node->huge[i].size_kib == 0)
+            return false;
+    return take(at, "\n");
 }
 
 static bool take_cpu(const char **at, struct vp_pu *pu)

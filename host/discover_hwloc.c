@@ -7,6 +7,20 @@
 #include "decide/error.h"
 #include "decide/topology.h"
 
+/* hwloc lists the pages of a node by size; the smallest are the normal ones. */
+static void add_huge_pages(hwloc_obj_t node, struct vp_node *to)
+{
+    int at = 0;
+
+    for (unsigned i = 1; i < node->attr->numanode.page_types_len && at < VP_HUGE_SIZES; i++) {
+        if (node->attr->numanode.page_types[i].count == 0)
+            continue;
+        to->huge[at++] =
+            (struct vp_huge_pages){.size_kib = node->attr->numanode.page_types[i].size / 1024,
+                                   .count = node->attr->numanode.page_types[i].count};
+    }
+}
+
 static int add_nodes(hwloc_topology_t hwloc, struct vp_topology *topology, size_t pus,
                      struct vp_error *err)
 {
@@ -28,6 +42,7 @@ static int add_nodes(hwloc_topology_t hwloc, struct vp_topology *topology, size_
                            VP_CPU_MAX - 1);
         to->os = (int)node->os_index;
         to->memory_kib = node->attr->numanode.local_memory / 1024;
+        add_huge_pages(node, to);
         if (to->memory_kib > 0)
             topology->memory_known = true;
     }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "decide/error.h"
 #include "host/discover.h"
 #include "host/engine_priv.h"
+#include "host/pci.h"
 #include "host/threads.h"
 
 #ifndef VP_LIBVIRT_ETC_DIR
@@ -44,12 +46,23 @@ int vp_engine_begin(struct vp_engine *engine, const struct vp_conf_where *where,
     return 0;
 }
 
+void vp_engine_sys_root(struct vp_engine *engine, const char *spec)
+{
+    struct stat st;
+
+    if (!spec)
+        snprintf(engine->sys_root, sizeof(engine->sys_root), "/");
+    else if (stat(spec, &st) == 0 && S_ISDIR(st.st_mode))
+        snprintf(engine->sys_root, sizeof(engine->sys_root), "%s", spec);
+}
+
 int vp_engine_open_here(struct vp_engine *engine, const struct vp_conf_where *where,
                         const char *spec, struct vp_error *err)
 {
     if (vp_engine_begin(engine, where, err) < 0 ||
         vp_conf_in_force(&engine->where, &engine->set, &engine->stale, &engine->findings, err) < 0)
         return -1;
+    vp_engine_sys_root(engine, spec);
     if (vp_cgroups_find(engine->set->host.cgroup_dir, NULL, &engine->cgroups, err) < 0 ||
         vp_engine_tuning_facts(engine, err) < 0)
         return -1;
@@ -82,7 +95,19 @@ void vp_engine_choose(const struct vp_engine *engine, const struct vp_domain *do
     vp_policy_choose(engine->set, &facts, choice);
 }
 
-void vp_holding_of(const struct vp_guest_row *row, struct vp_holding *holding)
+/* By the index of the node, as planning has it. */
+static void hold_memory(const struct vp_topology *topology, const struct vp_plan *plan,
+                        struct vp_holding *holding)
+{
+    holding->page_kib = plan->page_kib;
+    for (size_t i = 0; i < plan->memory_count; i++)
+        for (size_t n = 0; n < topology->node_count && n < VP_NODES_MAX; n++)
+            if (topology->node[n].os == plan->memory[i].node)
+                holding->memory_kib[n] = plan->memory[i].kib;
+}
+
+void vp_holding_of(const struct vp_topology *topology, const struct vp_guest_row *row,
+                   struct vp_holding *holding)
 {
     *holding = (struct vp_holding){.held_until_ms = row->held_until_ms};
     snprintf(holding->uuid, sizeof(holding->uuid), "%s", row->uuid);
@@ -92,6 +117,7 @@ void vp_holding_of(const struct vp_guest_row *row, struct vp_holding *holding)
     vp_plan_exclusive(row->plan, &holding->exclusive);
     holding->fixed = row->plan->fixed_cpus;
     holding->uses_pool = vp_plan_uses_pool(row->plan);
+    hold_memory(topology, row->plan, holding);
     holding->pool_vcpus = vp_plan_pool_vcpus(row->plan);
     snprintf(holding->pool, sizeof(holding->pool), "%s", row->plan->pool ? row->plan->pool : "");
 }
@@ -113,7 +139,7 @@ int vp_engine_holdings(struct vp_engine *engine, struct vp_holding **holding, si
         return vp_fail(err, VP_HOST, "out of memory");
     }
     for (size_t i = 0; i < rows.count; i++)
-        vp_holding_of(&rows.item[i], &(*holding)[i]);
+        vp_holding_of(engine->topology, &rows.item[i], &(*holding)[i]);
     *count = rows.count;
     vp_guest_rows_clear(&rows);
     return 0;
@@ -152,6 +178,8 @@ void vp_engine_input(const struct vp_engine *engine, const struct vp_domain *dom
         .topology = engine->topology,
     };
     vp_engine_allowed(engine, domain, &input->allowed);
+    if (choice->policy && choice->policy->pci_locality != VP_CARE_ANY)
+        vp_pci_nodes(engine->sys_root, &domain->pci, &input->pci_nodes, &input->pci_unknown);
 }
 
 enum vp_plan_result vp_engine_would(struct vp_engine *engine, const struct vp_domain *domain,

@@ -34,6 +34,7 @@ struct vp_engine {
     char nodename[256];
     char status_dir[PATH_MAX];     /* libvirt's status files */
     char definition_dir[PATH_MAX]; /* and its definitions */
+    char sys_root[PATH_MAX];       /* where /sys is: "/", a recorded root, "" nowhere */
     unsigned lock_ms;              /* how long a decision waits for the ledger */
 };
 

@@ -12,5 +12,6 @@ int vp_engine_open(struct vp_engine *engine, const struct vp_conf_where *where, 
     if (vp_engine_begin(engine, where, err) < 0 ||
         vp_conf_load(&engine->where, &engine->set, &engine->findings, err) < 0)
         return -1;
+    vp_engine_sys_root(engine, spec);
     return vp_discover(spec, &engine->topology, err);
 }

@@ -10,8 +10,12 @@
 int vp_engine_begin(struct vp_engine *engine, const struct vp_conf_where *where,
                     struct vp_error *err);
 
+/* Where the /sys of the host of `spec` is. */
+void vp_engine_sys_root(struct vp_engine *engine, const char *spec);
+
 /* What a ledger row holds; nothing exclusive under audit or unplaced. */
-void vp_holding_of(const struct vp_guest_row *row, struct vp_holding *holding);
+void vp_holding_of(const struct vp_topology *topology, const struct vp_guest_row *row,
+                   struct vp_holding *holding);
 
 /* What guests of the domain's partition may use; empty: everything. */
 void vp_engine_allowed(const struct vp_engine *engine, const struct vp_domain *domain,

@@ -249,7 +249,7 @@ static void assert_holds(const char *name, enum vp_guest_state state, const char
     struct vp_holding holding;
     char text[256];
 
-    vp_holding_of(&row, &holding);
+    vp_holding_of(engine.topology, &row, &holding);
     vp_cpuset_print(&holding.exclusive, text, sizeof(text));
     ck_assert_str_eq(text, wanted);
     ck_assert_int_eq(row.state, state);
