@@ -149,6 +149,7 @@ static int decide_nodes(struct vp_place *place)
     if (place->request->pci_locality == VP_CARE_REQUIRE && place->pci_here < place->pci_count)
         return 0;
     vp_place_limit_memory(place);
+    vp_place_bound(place);
     if (place->cell_count > 1 && numa != VP_NUMA_ANY)
         return decide_cells(place);
     if (place->cell_count > 1 && place->one_l3)
@@ -216,25 +217,29 @@ struct candidate {
     bool outside; /* the CPU is not one of `first` */
 };
 
-static void candidate_of(const struct vp_place_host *host, int core, struct candidate *candidate)
+static struct candidate *core_candidates(const struct vp_place_host *host)
 {
-    const struct vp_cpuset *cpus = &host->topology->core[core];
+    const struct vp_topology *topology = host->topology;
+    struct candidate *list = calloc(topology->core_count, sizeof(*list));
 
-    *candidate = (struct candidate){.cpu = -1};
-    for (int cpu = vp_cpuset_next(cpus, -1); cpu >= 0; cpu = vp_cpuset_next(cpus, cpu)) {
-        bool outside = !vp_cpuset_has(&host->first, cpu);
-        const struct vp_pu *pu = vp_topology_pu(host->topology, cpu);
+    for (size_t i = 0; list && i < topology->core_count; i++)
+        list[i].cpu = -1;
+    for (size_t i = 0; list && i < topology->count; i++) {
+        const struct vp_pu *pu = &topology->pu[i];
+        struct candidate *candidate = &list[pu->core];
+        bool outside = !vp_cpuset_has(&host->first, pu->cpu);
 
         candidate->node = pu->node;
         candidate->l3 = pu->l3;
         candidate->total++;
-        candidate->free += vp_cpuset_has(&host->usable, cpu);
-        candidate->first += vp_cpuset_has(&host->usable, cpu) && !outside;
-        if (!vp_cpuset_has(&host->pool, cpu) || (candidate->outside && !outside))
+        candidate->free += vp_cpuset_has(&host->usable, pu->cpu);
+        candidate->first += vp_cpuset_has(&host->usable, pu->cpu) && !outside;
+        if (!vp_cpuset_has(&host->pool, pu->cpu) || (candidate->outside && !outside))
             continue;
-        candidate->cpu = cpu;
+        candidate->cpu = pu->cpu;
         candidate->outside = outside;
     }
+    return list;
 }
 
 static bool alike(const struct candidate *a, const struct candidate *b)
@@ -243,21 +248,29 @@ static bool alike(const struct candidate *a, const struct candidate *b)
            a->first == b->first && a->outside == b->outside;
 }
 
-static size_t list_candidates(const struct vp_place_host *host, struct candidate *list)
+/* A large host is not tried out core by core. */
+static size_t most_tries(const struct vp_topology *topology)
+{
+    size_t tries = 32768 / topology->count;
+
+    return topology->count <= 512 ? SIZE_MAX : tries < 2 ? 2 : tries;
+}
+
+/* What is left of the cores' list. */
+static size_t pick_candidates(struct candidate *list, size_t cores, size_t most)
 {
     size_t count = 0, at;
 
-    for (size_t core = 0; core < host->topology->core_count; core++) {
-        struct candidate candidate;
+    for (size_t core = 0; core < cores; core++) {
+        struct candidate candidate = list[core];
 
-        candidate_of(host, (int)core, &candidate);
         if (candidate.cpu < 0)
             continue;
         for (at = 0; at < count && !alike(&list[at], &candidate); at++)
             ;
-        if (at == count)
+        if (at == count && count < most)
             list[count++] = candidate;
-        else if (candidate.cpu > list[at].cpu)
+        else if (at < count && candidate.cpu > list[at].cpu)
             list[at] = candidate;
     }
     return count;
@@ -268,8 +281,9 @@ static size_t list_candidates(const struct vp_place_host *host, struct candidate
 static int leave_pool(const struct vp_place_host *host, const struct vp_place_request *request,
                       struct vp_place_answer *answer)
 {
-    struct candidate *list = malloc(host->topology->core_count * sizeof(*list));
-    size_t count = list ? list_candidates(host, list) : 0;
+    struct candidate *list = core_candidates(host);
+    size_t count =
+        list ? pick_candidates(list, host->topology->core_count, most_tries(host->topology)) : 0;
     int result = list ? 1 : -1;
     vp_cost best = 0;
 

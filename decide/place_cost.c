@@ -49,8 +49,8 @@ static void type_limits(const struct vp_place *place, const struct vp_place_type
     *y = place->mixed ? type->count : 0;
 }
 
-static vp_cost type_cost(const struct vp_place *place, const struct vp_place_type *type, unsigned x,
-                         unsigned y)
+vp_cost vp_place_type_cost(const struct vp_place *place, const struct vp_place_type *type,
+                           unsigned x, unsigned y)
 {
     unsigned cores;
 
@@ -74,7 +74,7 @@ static bool type_table(struct vp_place *place, const struct vp_place_type *type,
     out = made->cost;
     for (unsigned a = 0; a <= made->x; a++)
         for (unsigned b = 0; b <= made->y; b++)
-            *out++ = type_cost(place, type, a, b);
+            *out++ = vp_place_type_cost(place, type, a, b);
     *table = *made;
     return true;
 }
@@ -126,11 +126,13 @@ bool vp_place_domain_table(struct vp_place *place, int domain, unsigned x, unsig
     bool charged = per_l3 || place->l3_home[place->domain[domain].l3] != -2;
     vp_cost charge =
         charged && place->request->cache != VP_CARE_ANY ? VP_COST(VP_COST_L3S) : (vp_cost)0;
-    struct series series;
-    struct vp_table *last, *made;
+    bool plain = !place->mixed && least(x, vp_place_capacity(place, domain)) > place->exact;
+    struct vp_table *last, *made, simple;
+    struct series series = {.steps = &simple, .count = 1};
     size_t cells;
 
-    if (!domain_series(place, domain, x, y, true, &series))
+    if (plain ? !vp_place_plain_table(place, domain, x, &simple)
+              : !domain_series(place, domain, x, y, true, &series))
         return false;
     last = &series.steps[series.count - 1];
     made = vp_table_new(&place->arena, last->x, last->y);
@@ -149,13 +151,33 @@ int *vp_place_domains(struct vp_place *place, int node, size_t *count)
     return unchain(place, place->node[node].domain, false, count);
 }
 
+/* All domains of the node are taken in full. */
+static bool nothing(struct vp_place *place, struct series *series)
+{
+    series->steps = vp_table_new(&place->arena, 0, 0);
+    if (!series->steps)
+        return false;
+    series->steps->cost[0] = 0;
+    series->count = 1;
+    series->member = NULL;
+    return true;
+}
+
 static bool node_series(struct vp_place *place, int node, unsigned x, unsigned y, bool per_l3,
                         bool all, struct series *series)
 {
+    size_t open = 0;
+
     series->member = vp_place_domains(place, node, &series->count);
     series->parts = vp_arena_get(&place->arena, series->count + 1, sizeof(*series->parts));
     if (!series->member || !series->parts)
         return false;
+    for (size_t i = 0; i < series->count; i++)
+        if (all || !place->domain[series->member[i]].full)
+            series->member[open++] = series->member[i];
+    series->count = open;
+    if (open == 0)
+        return nothing(place, series);
     for (size_t i = 0; i < series->count; i++)
         if (!vp_place_domain_table(place, series->member[i], x, y, per_l3, &series->parts[i]))
             return false;
@@ -228,6 +250,7 @@ bool vp_place_node_cost(struct vp_place *place, int node, unsigned vcpus, unsign
 {
     const struct vp_place_node *at = &place->node[node];
     struct series series;
+    vp_cost filled;
     unsigned x, y;
 
     *cost = VP_COST_NEVER;
@@ -236,11 +259,12 @@ bool vp_place_node_cost(struct vp_place *place, int node, unsigned vcpus, unsign
         return true;
     if (place->one_l3)
         return vp_place_l3_cost(place, node, vcpus, extras, cost);
+    x = vp_place_fill_domains(place, node, x, &filled);
     if (!node_series(place, node, x, y, true, false, &series))
         return false;
     *cost = vp_table_get(&series.steps[series.count - 1], x, y);
     if (*cost < VP_COST_NEVER)
-        *cost += VP_COST(VP_COST_NODES);
+        *cost += VP_COST(VP_COST_NODES) + filled;
     return true;
 }
 
@@ -286,6 +310,10 @@ bool vp_place_split_domain(struct vp_place *place, int domain, unsigned x, unsig
 
     if (x + y == 0)
         return true;
+    if (!place->mixed && x > place->exact) {
+        vp_place_plain_split(place, domain, x);
+        return true;
+    }
     if (!domain_series(place, domain, x, y, false, &series))
         return false;
     for (size_t i = series.count; i-- > 0;) {
@@ -304,9 +332,19 @@ static bool split_domains(struct vp_place *place, int node)
     return true;
 }
 
+static bool split_full(struct vp_place *place, int node)
+{
+    for (int i = place->node[node].domain; i >= 0; i = place->domain[i].next)
+        if (place->domain[i].full &&
+            !vp_place_split_domain(place, i, vp_place_capacity(place, i), 0))
+            return false;
+    return true;
+}
+
 bool vp_place_split(struct vp_place *place, int node)
 {
     struct series series;
+    vp_cost filled;
     unsigned x, y;
 
     if (place->by_domain)
@@ -314,9 +352,10 @@ bool vp_place_split(struct vp_place *place, int node)
     if (place->node[node].l3_cell >= 0)
         return vp_place_l3_split(place, node);
     vp_place_units(place, place->node[node].vcpus, place->node[node].extras, &x, &y);
-    if (!node_series(place, node, x, y, true, false, &series))
+    x = vp_place_fill_domains(place, node, x, &filled);
+    if (!split_full(place, node) || !node_series(place, node, x, y, true, false, &series))
         return false;
-    for (size_t i = series.count; i-- > 0;) {
+    for (size_t i = series.member ? series.count : 0; i-- > 0;) {
         unsigned part_x, part_y;
 
         hand_out(&series, i, &x, &y, &part_x, &part_y);

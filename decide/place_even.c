@@ -33,6 +33,42 @@ static unsigned bound(struct vp_place *place, unsigned k, int l3)
     return count;
 }
 
+/* Whether the k largest of them, those that must be among them, have room for
+ * the shares and the extra threads. Exact but where cores differ in size. */
+static bool room_for(struct vp_place *place, unsigned k)
+{
+    unsigned vcpus = place->request->vcpus, low, high, y, need, have = 0;
+
+    vp_place_units(place, vcpus / k, 0, &low, &y);
+    vp_place_units(place, (vcpus + k - 1) / k, 0, &high, &y);
+    need = high * (vcpus % k) + low * (k - vcpus % k) + place->extras;
+    for (unsigned taken = 0; taken < k; taken++) {
+        struct vp_place_node *best = NULL;
+
+        for (size_t i = 0; i < place->node_count; i++) {
+            struct vp_place_node *node = &place->node[place->node_order[i]];
+
+            if (node->must && node->high == 0)
+                return false;
+            if (node->full || node->high == 0)
+                continue;
+            if (!best || (node->must && !best->must) ||
+                (node->must == best->must && node->most > best->most))
+                best = node;
+        }
+        best->full = true;
+        have += best->most;
+    }
+    for (size_t i = 0; i < place->node_count; i++) {
+        struct vp_place_node *node = &place->node[place->node_order[i]];
+
+        if (node->must && !node->full)
+            have = 0;
+        node->full = false;
+    }
+    return place->mixed || need <= have;
+}
+
 /* All of them are needed. */
 static void use_all(struct vp_place *place)
 {
@@ -45,11 +81,14 @@ static int with_nodes(struct vp_place *place, unsigned k, int l3, vp_cost *cost)
     unsigned count = bound(place, k, l3);
     int result;
 
-    if (count < k)
+    if (count < k || !room_for(place, k))
         return 0;
     if (count == k)
         use_all(place);
+    *cost = 0;
     result = vp_place_many(place, true, cost);
+    if (result == VP_DEEP)
+        return vp_place_plain(place, k);
     if (result <= 0)
         return result;
     if (place->node_count - vp_cost_get(*cost, VP_COST_NODES) == k)

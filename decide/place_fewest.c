@@ -32,7 +32,10 @@ static int in_one_l3(struct vp_place *place)
         for (size_t i = 0; i < place->node_count; i++)
             if (vp_place_shared_l3(place, place->node_order[i]) != only)
                 place->node[place->node_order[i]].high = 0;
+        cost = 0;
         result = vp_place_many(place, false, &cost);
+        if (result == VP_DEEP)
+            result = vp_place_plain(place, 0);
         if (result < 0)
             return -1;
         if (result > 0 && l3 == place->topology->l3_count)
@@ -56,6 +59,8 @@ int vp_place_fewest(struct vp_place *place)
         return in_one_l3(place);
     limit(place);
     result = vp_place_many(place, false, &cost);
+    if (result == VP_DEEP)
+        return vp_place_plain(place, 0);
     if (result > 0)
         place->cost += cost;
     return result;

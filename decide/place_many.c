@@ -43,7 +43,7 @@ static bool layers_new(struct many *many, unsigned x, unsigned y, struct layers 
 static bool allowed(const struct vp_place_node *node, unsigned x)
 {
     if (x == 0)
-        return !node->must;
+        return !node->must || node->full;
     return x >= node->low && x <= node->high;
 }
 
@@ -69,7 +69,9 @@ static void fill_layers(struct many *many, int index, const struct vp_table *tab
             bool never = cost >= VP_COST_NEVER || !allowed(node, a);
 
             layers->layer[0].cost[at] = never ? VP_COST_NEVER : cost + beside(many, index, a);
-            if (many->layers > 1)
+            if (many->layers > 1 && node->full)
+                layers->layer[1].cost[at] = VP_COST_NEVER;
+            else if (many->layers > 1)
                 layers->layer[1].cost[at] =
                     never
                         ? VP_COST_NEVER
@@ -86,7 +88,7 @@ static bool node_layers(struct many *many, int index, struct layers *layers)
     unsigned x = many->x < node->high ? many->x : node->high;
     const struct vp_table *table = NULL;
 
-    if (node->domain >= 0 && x > 0) {
+    if (node->domain >= 0 && x > 0 && !node->full) {
         table = vp_place_node_table(many->place, index, x, many->y, false);
         if (!table)
             return false;
@@ -261,6 +263,14 @@ static struct trace step_back(const struct layers *steps, size_t i, struct trace
     return part;
 }
 
+/* What a node in full bears, as the search counts. */
+static unsigned full_load(const struct vp_place *place, const struct vp_place_node *node)
+{
+    unsigned most = place->apart ? node->most * place->per : node->most;
+
+    return most < node->high ? most : node->high;
+}
+
 /* Loads of the table to vcpus and extras for now; hand_out puts that right. */
 static void trace_back(struct many *many, const struct layers *steps)
 {
@@ -274,7 +284,7 @@ static void trace_back(struct many *many, const struct layers *steps)
             struct trace part = step_back(group->steps, k, &rest);
             struct vp_place_node *node = &many->place->node[many->node[group->first + k]];
 
-            node->vcpus = part.x;
+            node->vcpus = node->full ? full_load(many->place, node) : part.x;
             node->extras = part.y;
         }
     }
@@ -302,7 +312,7 @@ static void share_out(struct vp_place *place, size_t used)
 }
 
 /* vCPUs follow each other by cell, then number. */
-static void hand_out(struct vp_place *place)
+void vp_place_hand_out(struct vp_place *place)
 {
     unsigned used = 0;
     size_t at = 0;
@@ -321,10 +331,45 @@ static void hand_out(struct vp_place *place)
     }
 }
 
+/* Large loads take some nodes in full, beside the search. */
+static vp_cost fill_nodes(struct many *many)
+{
+    struct vp_place *place = many->place;
+    vp_cost cost = 0;
+
+    if (many->even || place->mixed)
+        return 0;
+    vp_place_fill_nodes(place, place->apart ? many->x / place->per : many->x);
+    for (size_t i = 0; i < place->node_count; i++) {
+        struct vp_place_node *node = &place->node[place->node_order[i]];
+
+        if (!node->full)
+            continue;
+        many->x -= full_load(place, node);
+        cost += VP_COST(VP_COST_NODES) + vp_place_fill(place, place->node_order[i]);
+        if (node->pci) /* counted as missed below */
+            cost -= VP_COST(VP_COST_PCI);
+    }
+    return cost;
+}
+
+/* Extra threads are a dimension of their own, and too many for a search. */
+static bool too_deep(const struct many *many)
+{
+    uint64_t wide = (uint64_t)(many->y + 1) * (many->y + 1), units = 0;
+
+    if (!many->place->apart || many->place->mixed || many->y < 2)
+        return false;
+    for (size_t i = 0; i < many->place->node_count; i++)
+        units += many->place->node[many->place->node_order[i]].most + 1;
+    return wide * (many->x + 1) * units > (1u << 21);
+}
+
 /* 1: *steps and *cost are set. */
 static int solve(struct many *many, struct layers **steps, vp_cost *cost)
 {
     struct layers *groups;
+    vp_cost filled = fill_nodes(many);
 
     many->group_count = 0;
     if (!make_groups(many))
@@ -335,7 +380,10 @@ static int solve(struct many *many, struct layers **steps, vp_cost *cost)
         return -1;
     *cost =
         vp_table_get(&(*steps)[many->group_count - 1].layer[many->layers - 1], many->x, many->y);
-    return *cost < VP_COST_NEVER;
+    if (*cost >= VP_COST_NEVER)
+        return 0;
+    *cost += filled;
+    return 1;
 }
 
 /* Where the load takes more nodes than its vCPUs fill cores, each of them still
@@ -378,6 +426,8 @@ int vp_place_many(struct vp_place *place, bool even, vp_cost *cost)
     vp_place_node_units(place, place->request->vcpus, place->extras, &many.x, &many.y);
     if (place->node_count == 0)
         return 0;
+    if (too_deep(&many))
+        return VP_DEEP;
     if (place->apart)
         result = solve(&many, &steps, cost);
     else
@@ -387,6 +437,6 @@ int vp_place_many(struct vp_place *place, bool even, vp_cost *cost)
     trace_back(&many, steps);
     if (!place->apart)
         share_out(place, used);
-    hand_out(place);
+    vp_place_hand_out(place);
     return 1;
 }

@@ -81,6 +81,7 @@ struct vp_place_domain {
     int node, l3;
     int type, next; /* first type; next domain of the node; -1: none */
     unsigned x, y;  /* the load, where it was decided by domain */
+    bool full;      /* as of a node */
 };
 
 struct vp_place_node {
@@ -90,6 +91,7 @@ struct vp_place_node {
     unsigned vcpus_max;       /* vCPUs that its memory bears */
     unsigned low, high;       /* vCPUs if any; high 0: none at all */
     bool must, pci;           /* it must bear some; a PCI device of the guest is here */
+    bool full;                /* all of it is taken, see place_large.c */
     unsigned vcpus, extras;   /* the load decided on */
     int l3_cell;              /* the cell that has all its vCPUs in one L3 of it, -1: none */
     struct vp_place_l3s *l3s; /* place_cache.c */
@@ -120,6 +122,7 @@ struct vp_place {
     bool mixed, apart;
     bool one_l3;    /* each cell in one L3 */
     bool by_domain; /* loads were decided by domain */
+    unsigned exact; /* the largest load that is searched through, see place_large.c */
     int held_back;  /* a usable CPU that must stay in the pool, -1: none */
     struct vp_place_core *core;
     int *order;        /* cores with usable CPUs by their lowest */
@@ -205,6 +208,8 @@ const struct vp_table *vp_place_node_table(struct vp_place *place, int node, uns
 /* As the table, for one load; *cost is VP_COST_NEVER if it does not fit. */
 bool vp_place_node_cost(struct vp_place *place, int node, unsigned vcpus, unsigned extras,
                         vp_cost *cost);
+vp_cost vp_place_type_cost(const struct vp_place *place, const struct vp_place_type *type,
+                           unsigned x, unsigned y);
 /* A domain's table. */
 bool vp_place_domain_table(struct vp_place *place, int domain, unsigned x, unsigned y, bool per_l3,
                            struct vp_table *table);
@@ -220,6 +225,18 @@ unsigned vp_place_booked(const struct vp_place *place, vp_cost cost, unsigned vc
 vp_cost vp_place_fill(const struct vp_place *place, int node);
 /* VP_COST_LEFT, nothing under fill = spread. */
 vp_cost vp_place_left(const struct vp_place *place, unsigned left);
+
+/* ---- place_large.c: bounds what is searched through */
+void vp_place_bound(struct vp_place *place);
+/* Takes nodes in full until the rest of x units is small enough; the rest. */
+unsigned vp_place_fill_nodes(struct vp_place *place, unsigned x);
+/* The same of a node's domains, for its (x, 0); *cost is theirs. */
+unsigned vp_place_fill_domains(struct vp_place *place, int node, unsigned x, vp_cost *cost);
+/* A domain's cost table and split, type after type. */
+bool vp_place_plain_table(struct vp_place *place, int domain, unsigned x, struct vp_table *table);
+void vp_place_plain_split(struct vp_place *place, int domain, unsigned x);
+/* Units of a domain. */
+unsigned vp_place_capacity(const struct vp_place *place, int domain);
 
 /* ---- place_cache.c: loads whose vCPUs are all in one L3 of a node */
 bool vp_place_l3_cost(struct vp_place *place, int node, unsigned vcpus, unsigned extras,

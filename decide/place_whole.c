@@ -4,14 +4,15 @@
  * search where that does not work out. */
 #include "decide/place_priv.h"
 
-#define STEPS_MAX 4000
+/* Bins looked at; enough for each of 128 cells to see each of 4096 bins. */
+#define STEPS_MAX 600000u
 
 /* A node, or a domain under cache = require. */
 struct bin {
     int node, domain;             /* domain -1: all of the node */
     unsigned most;                /* units */
     const struct vp_table *table; /* where cores differ in size, else NULL */
-    unsigned vcpus, extras;
+    unsigned vcpus, extras, rest; /* rest: units left */
 };
 
 struct packing {
@@ -31,6 +32,7 @@ static bool add_bin(struct packing *packing, int node, int domain)
     struct bin *bin = &packing->bin[packing->bins++];
 
     *bin = (struct bin){.node = node, .domain = domain, .most = place->node[node].most};
+    bin->rest = bin->most;
     if (place->mixed && domain < 0) {
         bin->table = vp_place_node_table(place, node, place->request->vcpus, place->extras, true);
         return bin->table != NULL;
@@ -44,9 +46,7 @@ static bool add_bin(struct packing *packing, int node, int domain)
         return table && vp_place_domain_table(place, domain, place->request->vcpus, place->extras,
                                               true, table);
     }
-    bin->most = 0;
-    for (int t = place->domain[domain].type; t >= 0; t = place->type[t].next)
-        bin->most += place->type[t].count * (place->whole_cores ? 1 : place->type[t].free);
+    bin->most = bin->rest = vp_place_capacity(place, domain);
     return true;
 }
 
@@ -111,12 +111,12 @@ static bool bears(const struct packing *packing, const struct bin *bin, unsigned
     return bin->table ? vp_table_get(bin->table, x, y) < VP_COST_NEVER : x <= bin->most;
 }
 
-static unsigned rest_of(const struct packing *packing, const struct bin *bin)
+static void weigh(const struct packing *packing, struct bin *bin)
 {
     unsigned x, y;
 
     vp_place_units(packing->place, bin->vcpus, bin->extras, &x, &y);
-    return bin->table ? bin->table->x - x : bin->most - x;
+    bin->rest = bin->table ? bin->table->x - x : bin->most - x;
 }
 
 /* Whether to try bin a before b: on a node that has a device and no cell yet,
@@ -131,7 +131,7 @@ static bool before(const struct packing *packing, const struct bin *a, const str
         return device_a;
     if (packing->place->request->numa != VP_NUMA_ANY && new_a != new_b)
         return new_a;
-    return rest_of(packing, a) < rest_of(packing, b);
+    return a->rest < b->rest;
 }
 
 static bool put(struct packing *packing, size_t cell, struct bin *bin)
@@ -145,6 +145,7 @@ static bool put(struct packing *packing, size_t cell, struct bin *bin)
     bin->vcpus += place->cell[cell].vcpus;
     packing->memory[bin->node] = memory;
     packing->cells[bin->node]++;
+    weigh(packing, bin);
     packing->where[cell] = (size_t)(bin - packing->bin);
     return true;
 }
@@ -156,6 +157,7 @@ static void take(struct packing *packing, size_t cell)
     bin->vcpus -= packing->place->cell[cell].vcpus;
     packing->memory[bin->node] -= packing->place->cell[cell].memory_kib;
     packing->cells[bin->node]--;
+    weigh(packing, bin);
 }
 
 /* Extra threads go to any bin of a node that has a cell. */
@@ -206,7 +208,7 @@ static bool pack(struct packing *packing, size_t at)
     for (size_t i = 0; i < packing->bins && packing->steps < STEPS_MAX; i++) {
         struct bin *bin = next_bin(packing, seen);
 
-        packing->steps++;
+        packing->steps += (unsigned)packing->bins;
         seen[bin - packing->bin] = true;
         if (!put(packing, cell, bin))
             continue;

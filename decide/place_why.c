@@ -291,13 +291,13 @@ static bool apply(const struct change *change, struct vp_place_request *request)
 
 /* The most vCPUs that fit; fewer than fit always fit too. */
 static int most_vcpus(const struct vp_place_host *host, struct vp_place_request request,
-                      unsigned *most)
+                      unsigned tries, unsigned *most)
 {
     unsigned low = 0, high = vp_cpuset_count(&host->usable) + 1;
 
     if (request.vcpus < high)
         high = request.vcpus;
-    while (high - low > 1) {
+    while (high - low > 1 && tries-- > 0) {
         int fits;
 
         request.vcpus = low + (high - low) / 2;
@@ -316,14 +316,17 @@ static int most_vcpus(const struct vp_place_host *host, struct vp_place_request 
 static bool find_help(const struct vp_place_host *host, const struct vp_place_request *request,
                       struct vp_place_answer *answer)
 {
+    /* on large hosts a try takes up to a millisecond */
+    size_t tries = 49152 / host->topology->count + 2;
     unsigned most = 0;
 
-    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+    for (size_t i = 0; tries > 0 && i < sizeof(changes) / sizeof(changes[0]); i++) {
         struct vp_place_request other = *request;
         int fits;
 
         if (!apply(&changes[i], &other))
             continue;
+        tries--;
         fits = vp_place_fits(host, &other);
         if (fits < 0)
             return false;
@@ -334,7 +337,7 @@ static bool find_help(const struct vp_place_host *host, const struct vp_place_re
     }
     if (request->cell_count > 1)
         return true;
-    if (most_vcpus(host, *request, &most) < 0)
+    if (most_vcpus(host, *request, (unsigned)tries, &most) < 0)
         return false;
     if (most > 0)
         snprintf(answer->help, sizeof(answer->help), "at most %u vCPU%s", most,

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Loads that would take too long to search through. A search of x units among f
+ * takes x * f steps, which is bounded: where it would be more, the largest nodes
+ * (then L3s) are taken in full until the rest is small enough, which never
+ * takes more nodes or L3s than need be. What a search of the rest finds is the
+ * best of the rest. Hosts of up to 700 free CPUs are always searched in full. */
+#include "decide/place_priv.h"
+
+/* x * f at most; a search of several nodes goes through it about five times. */
+#define STEPS (1u << 19)
+#define EXACT_MIN 48
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Cores of different sizes add the extra threads as a second dimension; where
+ * that is too much every core counts as the smallest. */
+static void simplify(struct vp_place *place)
+{
+    unsigned per = UINT32_MAX;
+
+    for (size_t i = 0; i < place->type_count; i++)
+        per = least(per, place->type[i].total);
+    place->mixed = false;
+    place->per = per;
+}
+
+void vp_place_bound(struct vp_place *place)
+{
+    uint64_t units = 1, deep = (uint64_t)(place->extras + 1) * (place->extras + 1), exact;
+
+    for (size_t i = 0; i < place->node_count; i++)
+        units += place->node[place->node_order[i]].threads;
+    if (place->mixed && units * deep * EXACT_MIN > STEPS * UINT64_C(4))
+        simplify(place);
+    exact = STEPS / units;
+    if (place->mixed)
+        exact = exact * 4 / deep;
+    exact /= 1 + place->cell_count / 16;
+    place->exact = exact < EXACT_MIN ? EXACT_MIN : (unsigned)exact;
+}
+
+static unsigned most_of(const struct vp_place *place, const struct vp_place_node *node)
+{
+    return least(node->most, node->high / place->per + (node->high % place->per != 0));
+}
+
+unsigned vp_place_fill_nodes(struct vp_place *place, unsigned x)
+{
+    unsigned must = 0;
+
+    for (size_t i = 0; i < place->node_count; i++) {
+        place->node[place->node_order[i]].full = false;
+        must += place->node[place->node_order[i]].must;
+    }
+    while (x > place->exact) {
+        struct vp_place_node *best = NULL;
+
+        for (size_t i = 0; i < place->node_count; i++) {
+            struct vp_place_node *node = &place->node[place->node_order[i]];
+
+            if (!node->full && most_of(place, node) > 0 && most_of(place, node) + must < x &&
+                (!best || most_of(place, node) > most_of(place, best)))
+                best = node;
+        }
+        if (!best)
+            break;
+        best->full = true;
+        must -= best->must;
+        x -= most_of(place, best);
+    }
+    return x;
+}
+
+static unsigned units_of(const struct vp_place *place, const struct vp_place_type *type)
+{
+    return type->count * (place->whole_cores && !place->mixed ? 1 : type->free);
+}
+
+unsigned vp_place_capacity(const struct vp_place *place, int domain)
+{
+    unsigned units = 0;
+
+    for (int t = place->domain[domain].type; t >= 0; t = place->type[t].next)
+        units += units_of(place, &place->type[t]);
+    return units;
+}
+
+/* Of an L3 taken in full. */
+static vp_cost full_cost(const struct vp_place *place, int domain)
+{
+    vp_cost cost = place->request->cache == VP_CARE_ANY ? 0 : VP_COST(VP_COST_L3S);
+
+    for (int t = place->domain[domain].type; t >= 0; t = place->type[t].next)
+        cost += vp_place_type_cost(place, &place->type[t], units_of(place, &place->type[t]), 0);
+    return cost;
+}
+
+unsigned vp_place_fill_domains(struct vp_place *place, int node, unsigned x, vp_cost *cost)
+{
+    *cost = 0;
+    for (int d = place->node[node].domain; d >= 0; d = place->domain[d].next) {
+        place->domain[d].full = false;
+        place->domain[d].x = x > place->exact ? vp_place_capacity(place, d) : 0;
+    }
+    while (x > place->exact && !place->mixed) {
+        int best = -1;
+
+        for (int d = place->node[node].domain; d >= 0; d = place->domain[d].next)
+            if (!place->domain[d].full && place->domain[d].x <= x &&
+                (best < 0 || place->domain[d].x >= place->domain[best].x))
+                best = d;
+        if (best < 0)
+            break;
+        place->domain[best].full = true;
+        *cost += full_cost(place, best);
+        x -= place->domain[best].x;
+    }
+    return x;
+}
+
+/* ---- one L3 ---- */
+
+/* Preferred CPUs first, then whole free cores, then the freest. */
+static bool before(const struct vp_place_type *a, const struct vp_place_type *b)
+{
+    if ((a->first > 0) != (b->first > 0))
+        return a->first > 0;
+    if ((a->free == a->total) != (b->free == b->total))
+        return a->free == a->total;
+    return a->free > b->free;
+}
+
+/* The best type after `last` in that order; equals by index. */
+static int next_type(const struct vp_place *place, int domain, int last)
+{
+    int best = -1;
+
+    for (int t = place->domain[domain].type; t >= 0; t = place->type[t].next) {
+        const struct vp_place_type *type = &place->type[t];
+
+        if (last >= 0 && !before(&place->type[last], type) &&
+            (before(type, &place->type[last]) || t <= last))
+            continue;
+        if (best < 0 || before(type, &place->type[best]) ||
+            (!before(&place->type[best], type) && t < best))
+            best = t;
+    }
+    return best;
+}
+
+bool vp_place_plain_table(struct vp_place *place, int domain, unsigned x, struct vp_table *table)
+{
+    struct vp_table *made =
+        vp_table_new(&place->arena, least(x, vp_place_capacity(place, domain)), 0);
+    vp_cost done = 0;
+    unsigned at = 0;
+
+    if (!made)
+        return false;
+    for (int t = next_type(place, domain, -1); t >= 0 && at <= made->x;
+         t = next_type(place, domain, t)) {
+        const struct vp_place_type *type = &place->type[t];
+        unsigned units = units_of(place, type);
+
+        for (unsigned i = 0; i <= units && at + i <= made->x; i++)
+            made->cost[at + i] = done + vp_place_type_cost(place, type, i, 0);
+        done += vp_place_type_cost(place, type, units, 0);
+        at += units;
+    }
+    *table = *made;
+    return true;
+}
+
+void vp_place_plain_split(struct vp_place *place, int domain, unsigned x)
+{
+    for (int t = next_type(place, domain, -1); t >= 0; t = next_type(place, domain, t)) {
+        struct vp_place_type *type = &place->type[t];
+
+        type->x = least(x, units_of(place, type));
+        type->y = 0;
+        x -= type->x;
+    }
+}
