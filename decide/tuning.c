@@ -7,8 +7,9 @@
 
 /* The kernel's (Documentation/scheduler/sched-bwc.rst, admin-guide/cgroup-v2.rst). */
 enum { DEFAULT_PERIOD = 100000, DEFAULT_SHARES = 1024, DEFAULT_WEIGHT = 100 };
-/* vircgroupv1.c and vircgroupv2.c. */
-enum { SHARES_MIN = 2, SHARES_MAX = 262144, WEIGHT_MIN = 1, WEIGHT_MAX = 10000 };
+/* vircgroupv1.c and vircgroupv2.c; a weight of 1, which v2 would take, is refused
+ * when it is defined (domain_validate.c, 9.0.0). */
+enum { SHARES_MIN = 2, SHARES_MAX = 262144, WEIGHT_MAX = 10000 };
 
 bool vp_tuning_asks(const struct vp_tuning *tuning, enum vp_tuning_key key)
 {
@@ -36,12 +37,15 @@ bool vp_tuning_any(const struct vp_tuning *tuning)
 static bool shares_fit(const struct vp_policy *policy, char *why, size_t size)
 {
     int version = policy->tuning_host.cgroup;
-    unsigned low = version == 2 ? WEIGHT_MIN : SHARES_MIN;
     unsigned high = version == 2 ? WEIGHT_MAX : SHARES_MAX;
 
-    if (version == 0 || (policy->tuning.shares >= low && policy->tuning.shares <= high))
+    if (policy->tuning.shares >= SHARES_MIN && policy->tuning.shares <= high)
         return true;
-    snprintf(why, size, "this host has cgroup v%d, where shares are %u to %u", version, low, high);
+    if (policy->tuning.shares < SHARES_MIN && version != 1)
+        snprintf(why, size, "libvirt takes no definition with shares below %u", SHARES_MIN);
+    else
+        snprintf(why, size, "this host has cgroup v%d, where shares are %u to %u", version,
+                 SHARES_MIN, high);
     return false;
 }
 

@@ -54,7 +54,8 @@ fuzz:
 MINUTES ?= 60
 FUZZ_TARGETS ?= rewrite
 fuzz-long:
-	@BUILD=$(BUILD) FUZZ_SECONDS=$$(($(MINUTES) * 60)) tests/run-fuzz $(FUZZ_TARGETS)
+	@BUILD=$(BUILD) FUZZ_SECONDS=$$(($(MINUTES) * 60)) FUZZ_TIMEOUT=600 \
+	    tests/run-fuzz $(FUZZ_TARGETS)
 
 rig: all $(RIG_PROGRAMS)
 	@BUILD=$(BUILD) tests/run-rig

@@ -65,6 +65,9 @@ static void setup(void)
         "[policy a]\nmatch-name = a*\nmode = audit\nplacement = dedicated\n"
         "[policy k]\nmatch-name = k*\nmode = enforce\nplacement = dedicated\n"
         "on-error = allow\n"
+        "[policy g]\nmatch-name = g*\nmode = enforce\nguest-agent = yes\n"
+        "vcpu-scheduler = batch\non-start = refuse\non-migrate = refuse\n"
+        "[policy c]\nbase = g\nmatch-name = c*\nguest-numa = 1\n"
         "[policy m]\nmode = enforce\nplacement = dedicated\nby-metadata = yes\n");
 }
 
@@ -243,6 +246,21 @@ START_TEST(prints_pins)
 }
 END_TEST
 
+/* on-start and on-migrate refuse for the guest's CPU: an agent's channel is no
+ * part of it, tuning is put in force, cells are. */
+START_TEST(refuses_for_the_cpu_only)
+{
+    ck_assert_int_eq(run("g1", 1, "prepare"), 0);
+    ck_assert_str_eq(err, "");
+    ck_assert_int_eq(run("g2", 2, _i ? "migrate" : "restore"), 0);
+    ck_assert_ptr_nonnull(strstr(out, "<vcpusched vcpus=\"0\" scheduler=\"batch\"/>"));
+    ck_assert_int_eq(run("c1", 3, "prepare"), 1);
+    ck_assert_ptr_nonnull(strstr(err, "guest numa is no cells, policy wants 1 cell (vCPUs 0)"));
+    ck_assert_int_eq(run("c2", 4, _i ? "migrate" : "restore"), 1);
+    ck_assert_ptr_nonnull(strstr(err, "guest numa is no cells, policy c wants 1 cell (vCPUs 0); this takes effect"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *suite = suite_create("worker");
@@ -259,6 +277,7 @@ static Suite *suite(void)
     tcase_add_test(tests, no_run_dir);
     tcase_add_test(tests, broken_policies);
     tcase_add_loop_test(tests, prints_pins, 0, 2);
+    tcase_add_loop_test(tests, refuses_for_the_cpu_only, 0, 2);
     suite_add_tcase(suite, tests);
     return suite;
 }
