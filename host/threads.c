@@ -72,16 +72,23 @@ static bool is_unknown_vcpu(const char *comm)
     return strncmp(comm, "CPU ", 4) == 0 && comm[4] >= '0' && comm[4] <= '9';
 }
 
-static int add_task(struct vp_threads *threads, const struct vp_status *status, pid_t tid,
-                    const char *comm)
+/* False if the thread has ended. */
+static bool read_comm(int dir, const char *entry, char *comm, size_t size)
 {
+    char path[64];
+
+    snprintf(path, sizeof(path), "%.32s/comm", entry);
+    return vp_file_read_line(dir, path, comm, size) > 0;
+}
+
+/* By its name, which is read; a thread that has ended is left out. */
+static int add_named(struct vp_threads *threads, int dir, const char *entry, pid_t tid)
+{
+    char comm[64];
     unsigned id;
 
-    if (tid == threads->pid)
-        return vp_threads_add(threads, VP_ROLE_EMULATOR, 0, tid);
-    for (size_t i = 0; status && i < status->vcpu_count; i++)
-        if (status->vcpu[i].tid == tid)
-            return vp_threads_add(threads, VP_ROLE_VCPU, status->vcpu[i].id, tid);
+    if (!read_comm(dir, entry, comm, sizeof(comm)))
+        return 0;
     if (is_unknown_vcpu(comm))
         return 0;
     id = iothread_id(comm);
@@ -92,13 +99,17 @@ static int add_task(struct vp_threads *threads, const struct vp_status *status, 
     return vp_threads_add(threads, VP_ROLE_WORKER, 0, tid);
 }
 
-/* False if the thread has ended. */
-static bool read_comm(int dir, const char *entry, char *comm, size_t size)
+/* What is known by its id needs no name: that is most of a guest's threads, and
+ * a name costs as much as all else that is asked of one. */
+static int add_task(struct vp_threads *threads, const struct vp_status *status, int dir,
+                    const char *entry, pid_t tid)
 {
-    char path[64];
-
-    snprintf(path, sizeof(path), "%.32s/comm", entry);
-    return vp_file_read_line(dir, path, comm, size) > 0;
+    if (tid == threads->pid)
+        return vp_threads_add(threads, VP_ROLE_EMULATOR, 0, tid);
+    for (size_t i = 0; status && i < status->vcpu_count; i++)
+        if (status->vcpu[i].tid == tid)
+            return vp_threads_add(threads, VP_ROLE_VCPU, status->vcpu[i].id, tid);
+    return add_named(threads, dir, entry, tid);
 }
 
 static int list_tasks(DIR *dir, const struct vp_status *status, struct vp_threads *threads)
@@ -108,11 +119,9 @@ static int list_tasks(DIR *dir, const struct vp_status *status, struct vp_thread
     while ((entry = readdir(dir))) {
         const char *name = entry->d_name;
         pid_t tid = read_pid(&name);
-        char comm[64];
 
-        if (tid == 0 || *name != '\0' || !read_comm(dirfd(dir), entry->d_name, comm, sizeof(comm)))
-            continue;
-        if (add_task(threads, status, tid, comm) < 0)
+        if (tid != 0 && *name == '\0' &&
+            add_task(threads, status, dirfd(dir), entry->d_name, tid) < 0)
             return -1;
     }
     return 0;
