@@ -9,30 +9,40 @@
 #include "enforcer/metrics.h"
 #include "enforcer/record.h"
 #include "enforcer/reload.h"
+#include "enforcer/sight.h"
 #include "enforcer/statuswatch.h"
 #include "enforcer/sync.h"
 #include "enforcer/trace.h"
 #include "enforcer/trim.h"
 #include "enforcer/writes.h"
 
-/* A guest is looked at in full this often even where nothing seems to have
- * changed, in sweeps: a look costs as much as some twenty sweeps. */
-#define FULL_EVERY 15
+/* A guest is looked at in full once in so many sweeps even where nothing seems
+ * to have changed: a look costs as much as some forty sweeps. At the usual
+ * paces that is every two and every five minutes. */
+static unsigned full_every(const struct vp_enforcer *enforcer)
+{
+    unsigned pace_ms = vp_sight_pace_ms(enforcer);
+
+    return pace_ms < VP_SWEEP_MS ? 15 : pace_ms < VP_SWEEP_REST_MS ? 60 : 10;
+}
+
 /* By this sweep guests are adopted, definitions looked at, libvirt told. */
 #define TRIM_AT 5
 #define TRIM_EVERY 300
 
 /* Masks are compared with the last full look's; only where one differs, a
  * thread came or went, or a difference stands, is everything read. */
-static void sweep_guest(struct vp_enforcer *enforcer, struct vp_watched *guest, size_t number)
+static void sweep_guest(struct vp_enforcer *enforcer, struct vp_watched *guest, bool in_turn)
 {
-    bool full = enforcer->swept_only || guest->waiting || vp_record_standing(guest) ||
-                (enforcer->sweeps + number) % FULL_EVERY == 0;
-
     if (guest->row.state != VP_GUEST_RUNNING)
         return;
-    if (full || !vp_watched_quiet(guest))
+    if (in_turn || enforcer->swept_only || guest->waiting || vp_record_standing(guest) ||
+        !vp_watched_quiet(guest)) {
+        /* one that has ended has other threads or none: it is not quiet */
+        if (!vp_sync_lives(&guest->row))
+            enforcer->adopt_wanted = true;
         vp_watched_due(guest, vp_clock_us());
+    }
     vp_record_save(enforcer, guest);
 }
 
@@ -47,6 +57,7 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *data)
 {
     struct vp_enforcer *enforcer = data;
     int64_t began_us = vp_clock_us();
+    unsigned every = full_every(enforcer);
 
     (void)source;
     enforcer->sweeps++;
@@ -62,7 +73,7 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *data)
     vp_reload_cgroups(enforcer);
     vp_sync_check(enforcer);
     for (size_t i = 0; i < enforcer->guest_count; i++)
-        sweep_guest(enforcer, enforcer->guest[i], i);
+        sweep_guest(enforcer, enforcer->guest[i], (enforcer->sweeps + i) % every == 0);
     vp_enforcer_run_due(enforcer);
     vp_metrics_swept(enforcer, (int64_t)usec, began_us);
     vp_runfile_swept(&enforcer->run, vp_now_ms());

@@ -345,6 +345,11 @@ static void check_lease(struct vp_enforcer *enforcer, const struct vp_guest_row 
         vp_virtside_want(enforcer->virtside, row->uuid, VP_VIRT_LEASE);
 }
 
+bool vp_sync_lives(const struct vp_guest_row *row)
+{
+    return alive(row->pid, row->pid_start);
+}
+
 void vp_sync_check(struct vp_enforcer *enforcer)
 {
     int64_t now_ms = vp_now_ms();
@@ -357,7 +362,5 @@ void vp_sync_check(struct vp_enforcer *enforcer)
 
         if (row->state == VP_GUEST_LEASE)
             check_lease(enforcer, row, now_ms);
-        else if (row->state == VP_GUEST_RUNNING && !alive(row->pid, row->pid_start))
-            enforcer->adopt_wanted = true;
     }
 }

@@ -16,7 +16,11 @@ void vp_sync(struct vp_enforcer *enforcer);
 /* Whether a decision was made since the last vp_sync: one small read. */
 bool vp_sync_outdated(struct vp_enforcer *enforcer);
 
-/* Sweep: rows whose process has died, leases that have ended, the ledger's
+/* Whether that guest's process is still the one of the row. */
+struct vp_guest_row;
+bool vp_sync_lives(const struct vp_guest_row *row);
+
+/* Sweep: leases that have ended, the ledger's
  * file replaced; sets adopt_wanted or asks libvirt about old leases. */
 void vp_sync_check(struct vp_enforcer *enforcer);
 
