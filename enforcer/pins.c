@@ -100,13 +100,19 @@ void vp_pins_look(struct vp_enforcer *enforcer, struct vp_watched *guest, int64_
 {
     const struct vp_cpuset *online = &enforcer->engine.topology->online;
     struct vp_diffs diffs = {0};
+    struct vp_pins pins;
     bool tell = false;
+    int result;
 
     if (!told_pins(enforcer, guest)) {
         close_cases(guest, now_us);
         return;
     }
-    if (vp_drift_compare_pins(&guest->pins, &guest->status->domain->pins, online, &diffs) < 0)
+    if (vp_packed_get(&guest->pins, &pins) < 0)
+        return;
+    result = vp_drift_compare_pins(&pins, &guest->status->domain->pins, online, &diffs);
+    vp_pins_clear(&pins);
+    if (result < 0)
         return;
     if (diffs.count == 0)
         guest->told = true;

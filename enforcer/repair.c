@@ -27,6 +27,7 @@ struct look {
     int64_t now_us;
     struct vp_threads threads;
     struct vp_seen_list seen;
+    struct vp_pins pins; /* wanted */
     struct vp_diffs diffs;
     bool *repair;              /* of the same index as diffs: is to be put right */
     struct vp_threads touched; /* those that the repair is about; items of its own */
@@ -37,6 +38,7 @@ static void clear(struct look *look)
 {
     vp_threads_clear(&look->threads);
     vp_seen_clear(&look->seen);
+    vp_pins_clear(&look->pins);
     vp_diffs_clear(&look->diffs);
     free(look->repair);
     free(look->touched.item);
@@ -51,11 +53,16 @@ static bool outgrown(const struct vp_watched *guest)
     const struct vp_domain *domain = guest->status->domain;
     const struct vp_plan *plan = guest->row.plan;
 
-    if (!plan || guest->row.unplaced || plan->mode != VP_MODE_ENFORCE || plan->want_count == 0)
+    if (!plan || guest->row.unplaced || plan->mode != VP_MODE_ENFORCE || !guest->wants)
         return false;
-    for (size_t i = 0; i < domain->iothread_count; i++)
-        if (!vp_plan_find(plan, VP_ROLE_IOTHREAD, domain->iothread[i]))
+    for (size_t i = 0; i < domain->iothread_count; i++) {
+        bool planned = false;
+
+        for (size_t j = 0; j < guest->iothread_count; j++)
+            planned |= guest->iothread[j] == domain->iothread[i];
+        if (!planned)
             return true;
+    }
     return false;
 }
 
@@ -88,7 +95,8 @@ static int gather(struct look *look, struct vp_error *err)
     vp_trace_follow(look->enforcer->trace, &guest->followed, &look->threads);
     if (vp_pin_look(&engine->cgroups, &look->threads, guest->root, &look->seen, err) < 0)
         return -1;
-    if (vp_drift_compare(&guest->pins, look->seen.item, look->seen.count, &engine->topology->online,
+    if (vp_packed_get(&guest->pins, &look->pins) < 0 ||
+        vp_drift_compare(&look->pins, look->seen.item, look->seen.count, &engine->topology->online,
                          &look->diffs) < 0)
         return vp_fail(err, VP_HOST, "out of memory");
     look->repair = calloc(look->diffs.count + 1, sizeof(*look->repair));
@@ -309,7 +317,7 @@ static void repair(struct look *look)
     if (look->touched.count == 0)
         return;
     keep_intent(look);
-    if (vp_pin_apply(&enforcer->engine.cgroups, &look->touched, guest->root, &guest->pins,
+    if (vp_pin_apply(&enforcer->engine.cgroups, &look->touched, guest->root, &look->pins,
                      &enforcer->engine.topology->online, false, &report, &err) < 0)
         vp_fail(&err, VP_HOST, "out of memory");
     if (err.code != VP_OK && err.code != VP_GONE) {
@@ -341,6 +349,8 @@ static void finish(struct look *look)
     vp_intent_done(&look->enforcer->intent);
     vp_watched_remember(guest, &look->threads);
     vp_watched_forget_events(guest);
+    if (vp_now_ms() - guest->pins_since_ms > VP_NEW_PLAN_MS)
+        vp_pins_clear(&guest->before);
     if (!look->enforcer->disabled && !vp_patience_held(guest))
         guest->fresh = false;
 }

@@ -51,7 +51,8 @@ void vp_watched_free(struct vp_watched *guest)
     vp_guest_row_clear(&guest->row);
     vp_plan_free(guest->would);
     vp_status_free(guest->status);
-    vp_pins_clear(&guest->pins);
+    free(guest->iothread);
+    vp_packed_clear(&guest->pins);
     vp_pins_clear(&guest->before);
     vp_threads_clear(&guest->threads);
     vp_threads_clear(&guest->followed);
@@ -68,6 +69,7 @@ void vp_watched_row(struct vp_watched *guest, struct vp_guest_row *row)
     vp_guest_row_clear(&guest->row);
     guest->row = *row;
     *row = (struct vp_guest_row){0};
+    guest->resolved = false;
     parse_would(guest);
     if (other_process) {
         guest->status_changed = true;
@@ -101,26 +103,67 @@ static bool same_pins(const struct vp_pins *a, const struct vp_pins *b)
     return true;
 }
 
+/* Sets of CPUs are large, and of the wants no more is needed than this. */
+static int note_wants(struct vp_watched *guest, struct vp_plan *plan)
+{
+    unsigned *iothread = calloc(plan->want_count + 1, sizeof(*iothread));
+
+    if (!iothread)
+        return -1;
+    free(guest->iothread);
+    guest->iothread = iothread;
+    guest->iothread_count = 0;
+    for (size_t i = 0; i < plan->want_count; i++)
+        if (plan->want[i].role == VP_ROLE_IOTHREAD)
+            iothread[guest->iothread_count++] = plan->want[i].index;
+    guest->wants = plan->want_count > 0;
+    free(plan->want);
+    plan->want = NULL;
+    plan->want_count = 0;
+    return 0;
+}
+
+/* `pins` is taken over where it is other than what was wanted so far. */
+static int take_pins(struct vp_watched *guest, struct vp_pins *pins, int64_t now_ms, bool *changed)
+{
+    struct vp_pins before = {0};
+
+    if (vp_packed_get(&guest->pins, &before) < 0)
+        return -1;
+    if (same_pins(pins, &before)) {
+        vp_pins_clear(&before);
+        return 0;
+    }
+    if (vp_packed_set(&guest->pins, pins) < 0) {
+        vp_pins_clear(&before);
+        return -1;
+    }
+    vp_pins_clear(&guest->before);
+    guest->before = before;
+    guest->pins_since_ms = now_ms;
+    guest->told = false;
+    *changed = true;
+    return 0;
+}
+
 int vp_watched_resolve(struct vp_watched *guest, const struct vp_cpuset *pool, int64_t now_ms,
                        bool *changed)
 {
     const struct vp_plan *plan = vp_watched_plan(guest);
     struct vp_pins pins = {0};
+    int result;
 
     *changed = false;
+    if (guest->resolved)
+        return 0;
     if (plan && vp_plan_resolve(plan, pool, &pins) < 0)
         return -1;
-    if (same_pins(&pins, &guest->pins)) {
-        vp_pins_clear(&pins);
-        return 0;
-    }
-    vp_pins_clear(&guest->before);
-    guest->before = guest->pins;
-    guest->pins = pins;
-    guest->pins_since_ms = now_ms;
-    guest->told = false;
-    *changed = true;
-    return 0;
+    result = take_pins(guest, &pins, now_ms, changed);
+    vp_pins_clear(&pins);
+    if (result == 0 && guest->row.plan)
+        result = note_wants(guest, guest->row.plan);
+    guest->resolved = result == 0;
+    return result;
 }
 
 int vp_watched_refresh(struct vp_watched *guest, struct vp_engine *engine, struct vp_error *err)

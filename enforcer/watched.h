@@ -8,6 +8,7 @@
 
 #include "decide/drift.h"
 #include "decide/pins.h"
+#include "enforcer/packed.h"
 #include "host/ledger.h"
 #include "host/pin.h"
 #include "host/threads.h"
@@ -51,15 +52,19 @@ struct vp_call {
 #define VP_CALLS_MAX 1024
 
 struct vp_watched {
-    struct vp_guest_row row;  /* the ledger's, as read last */
+    struct vp_guest_row row;  /* the ledger's, as read last; its plan's wants are in pins */
     struct vp_plan *would;    /* audit: row.would, parsed; owned */
     struct vp_status *status; /* libvirt's status file; NULL: not read yet; owned */
     bool status_changed;      /* libvirt wrote it since it was read */
-    char root[PATH_MAX];      /* the guest's cpuset group, "" without the controller */
+    char root[1024];          /* the guest's cpuset group, "" without the controller */
     bool fresh;               /* first contact: what differs is applied and is no drift */
     bool waiting;             /* something differs that may not be applied yet */
-    struct vp_pins pins;      /* what each thread should have now */
-    struct vp_pins before;    /* ... and had to have before pins_since_ms */
+    bool resolved;            /* the row's wants are in pins, and freed */
+    bool wants;               /* the plan wants something of some thread */
+    unsigned *iothread;       /* the I/O threads that the plan has; owned */
+    size_t iothread_count;
+    struct vp_packed pins; /* what each thread should have now */
+    struct vp_pins before; /* ... and had to have a moment before pins_since_ms */
     int64_t pins_since_ms;
     int64_t libvirt_since_us;   /* since when threads follow pins of libvirt's that differ; 0 */
     bool told;                  /* libvirt's pins were seen to be ours since then */
@@ -95,8 +100,8 @@ void vp_watched_row(struct vp_watched *guest, struct vp_guest_row *row);
 const struct vp_plan *vp_watched_plan(const struct vp_watched *guest);
 bool vp_watched_audit(const struct vp_watched *guest);
 
-/* Resolves the wanted pins against today's pool; *changed if they are others
- * than before. 0, or -1 without memory. */
+/* Resolves the wanted pins of a row just read against today's pool; *changed if
+ * they are others than before. 0, or -1 without memory. */
 int vp_watched_resolve(struct vp_watched *guest, const struct vp_cpuset *pool, int64_t now_ms,
                        bool *changed);
 

@@ -2,6 +2,7 @@
 /* What the enforcer makes of a difference. The enforcer is a program and no archive, so the
  * files under test are taken in whole. */
 #include "enforcer/judge.c"
+#include "enforcer/packed.c"
 #include "enforcer/watched.c"
 
 #include <check.h>
@@ -178,13 +179,9 @@ static const struct row rows[] = {
 static void make_guest(struct vp_watched *guest, const struct row *row, struct vp_status *status,
                        struct vp_domain *domain)
 {
-    struct vp_cpuset own = cpus("2"), pool = cpus("0-1"), set;
+    struct vp_cpuset set;
 
     strcpy(guest->root, ROOT);
-    ck_assert_int_eq(vp_pins_add(&guest->pins, VP_ROLE_VCPU, 0, &own), 0);
-    ck_assert_int_eq(vp_pins_add(&guest->pins, VP_ROLE_VCPU, 1, &own), 0);
-    ck_assert_int_eq(vp_pins_add(&guest->pins, VP_ROLE_EMULATOR, 0, &pool), 0);
-    ck_assert_int_eq(vp_pins_add(&guest->pins, VP_ROLE_IOTHREAD, 1, &pool), 0);
     guest->fresh = row->fresh;
     guest->pins_since_ms = NOW_MS - row->before_age_ms;
     if (row->before) {
@@ -242,7 +239,6 @@ START_TEST(verdicts)
     }
     ck_assert_msg(vp_judge(&guest, &judgement, 0) == row->verdict, "%s: verdict %d", row->name,
                   (int)vp_judge(&guest, &judgement, 0));
-    vp_pins_clear(&guest.pins);
     vp_pins_clear(&guest.before);
     vp_pins_clear(&domain.pins);
     free(guest.threads.item);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Work for libvirt: one entry a guest, one worker on it, newest wants. */
 #include "enforcer/virtqueue.c"
+#include "enforcer/packed.c"
 #include "enforcer/watched.c"
 
 #include <check.h>
