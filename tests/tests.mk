@@ -34,7 +34,7 @@ $(RIG_PROGRAMS): %: %.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $<
 
-.PHONY: unit unit-programs fuzz fuzz-long fuzzers fuzz-programs rig check demo bench lint asan
+.PHONY: bench-scale unit unit-programs fuzz fuzz-long fuzzers fuzz-programs rig check demo bench lint asan
 unit-programs: $(UNIT)
 unit: unit-programs
 	@tests/run-unit $(BUILD)
@@ -74,6 +74,13 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
 .PRECIOUS: $(BUILD)/tests/bench/%.o
 bench: all $(BENCH) $(RIG_PROGRAMS)
 	@BUILD=$(BUILD) tests/bench/run
+# The enforcer beside GUESTS stand-ins of 16 threads each: minutes, and a machine of its own is best.
+GUESTS ?= 1000
+bench-scale: all $(BUILD)/tests/bench/bench_scale
+	@$(abspath $(BUILD))/tests/bench/bench_scale $(abspath $(BUILD))/virtpind \
+	    $(abspath $(BUILD))/virtpin $(GUESTS) $(GUESTS) 60
+	@$(abspath $(BUILD))/tests/bench/bench_scale $(abspath $(BUILD))/virtpind \
+	    $(abspath $(BUILD))/virtpin 200 0 0 120
 
 # The unit tests under AddressSanitizer and UBSan; BUILD=build-asan also serves the rig.
 ASAN_CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \

@@ -1,0 +1,680 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The enforcer beside many guests that are stand-ins: processes whose threads
+ * are named and grouped as libvirt does it, with status files made up, in a
+ * mount namespace of their own. Beside each figure its floor.
+ *
+ * usage: bench_scale VIRTPIND VIRTPIN GUESTS [STORM [FIGHT_SECONDS [REST_SECONDS]]]
+ * Each guest has 16 threads. STORM cpuset files are rewritten at once; for
+ * FIGHT_SECONDS one file is, 1,000 times a second. Needs root and a cgroup v1
+ * cpuset hierarchy. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/cgroup.h"
+
+#define THREADS 16 /* emulator, 13 vCPUs, an I/O thread, a worker */
+#define VCPUS 13
+#define GROUPS (VCPUS + 2)
+#define GUESTS_MOST 2000
+
+static struct guest {
+    pid_t pid, tid[THREADS];
+    char root[200];
+} guests[GUESTS_MOST];
+static unsigned guest_count;
+static char base[160];
+static pid_t enforcer;
+
+static double now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+/* What this process has used: the machine may have other work. */
+static double used_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+static bool put(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    ssize_t done = fd < 0 ? -1 : write(fd, text, strlen(text));
+
+    if (fd >= 0)
+        close(fd);
+    return done == (ssize_t)strlen(text);
+}
+
+static void get(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? 0 : read(fd, text, size - 1);
+
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+}
+
+/* ---- tidying ---- */
+
+static void remove_groups(const char *dir)
+{
+    DIR *list = opendir(dir);
+    struct dirent *entry;
+
+    while (list && (entry = readdir(list))) {
+        char path[512];
+
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof(path), "%.250s/%.250s", dir, entry->d_name);
+        remove_groups(path);
+    }
+    if (list)
+        closedir(list);
+    for (int i = 0; i < 400 && rmdir(dir) < 0 && errno == EBUSY; i++)
+        usleep(5000);
+}
+
+static void stop_enforcer(void)
+{
+    if (enforcer > 0) {
+        kill(enforcer, SIGKILL);
+        waitpid(enforcer, NULL, 0);
+    }
+    enforcer = 0;
+}
+
+static void tidy(void)
+{
+    stop_enforcer();
+    for (unsigned i = 0; i < guest_count; i++)
+        kill(guests[i].pid, SIGKILL);
+    for (unsigned i = 0; i < guest_count; i++)
+        waitpid(guests[i].pid, NULL, 0);
+    guest_count = 0;
+    if (base[0])
+        remove_groups(base);
+    base[0] = '\0';
+}
+
+static void die(const char *what)
+{
+    fprintf(stderr, "bench_scale: %s: %s\n", what, strerror(errno));
+    tidy();
+    exit(3);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    tidy();
+    _exit(3);
+}
+
+/* ---- stand-ins ---- */
+
+struct start {
+    char name[16];
+    int out;
+};
+
+static void *stand_in_thread(void *data)
+{
+    const struct start *start = data;
+    pid_t tid = (pid_t)syscall(SYS_gettid);
+
+    prctl(PR_SET_NAME, start->name);
+    if (write(start->out, &tid, sizeof(tid)) != sizeof(tid))
+        _exit(1);
+    for (;;)
+        pause();
+    return NULL;
+}
+
+static void stand_in(int out, pid_t parent)
+{
+    static struct start start[THREADS];
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 16384);
+    for (unsigned i = 1; i < THREADS; i++) {
+        if (i <= VCPUS)
+            snprintf(start[i].name, sizeof(start[i].name), "CPU %u/KVM", i - 1);
+        else
+            snprintf(start[i].name, sizeof(start[i].name),
+                     i == VCPUS + 1 ? "IO iothread1" : "worker");
+        start[i].out = out;
+        if (pthread_create(&thread, &attr, stand_in_thread, &start[i]) != 0)
+            _exit(1);
+        /* one after the other, so that the ids come in order */
+        while (__atomic_load_n(&start[i].out, __ATOMIC_RELAXED) != out)
+            continue;
+    }
+    for (;;)
+        pause();
+}
+
+static void make_group(const char *above, const char *dir)
+{
+    static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
+    char path[320], text[256];
+
+    if (mkdir(dir, 0755) < 0)
+        die(dir);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/%s", above, files[i]);
+        get(path, text, sizeof(text));
+        snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+        if (!put(path, text))
+            die(path);
+    }
+    /* Else a v1 kernel looks at every group of the host at each write of any: 35 ms with 15,000. */
+    snprintf(path, sizeof(path), "%s/cpuset.sched_load_balance", dir);
+    put(path, "0");
+}
+
+/* The group of the guest's thread i; the worker is in the emulator's. */
+static char *group_of(const struct guest *guest, unsigned i, char *dir, size_t size)
+{
+    if (i == 0 || i == THREADS - 1)
+        snprintf(dir, size, "%s/emulator", guest->root);
+    else if (i <= VCPUS)
+        snprintf(dir, size, "%s/vcpu%u", guest->root, i - 1);
+    else
+        snprintf(dir, size, "%s/iothread1", guest->root);
+    return dir;
+}
+
+static const char *comm_of(unsigned i, char *comm, size_t size)
+{
+    if (i <= VCPUS)
+        snprintf(comm, size, "CPU %u/KVM", i - 1);
+    else
+        snprintf(comm, size, i == VCPUS + 1 ? "IO iothread1" : "worker");
+    return comm;
+}
+
+/* Threads tell their ids in whatever order: their names say which is which. */
+static void sort_threads(struct guest *guest, const pid_t *told)
+{
+    for (unsigned i = 1; i < THREADS; i++) {
+        char wanted[32], path[96], comm[32];
+
+        for (unsigned j = 1; j < THREADS; j++) {
+            snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", guest->pid, told[j]);
+            get(path, comm, sizeof(comm));
+            if (strcmp(comm, comm_of(i, wanted, sizeof(wanted))) == 0)
+                guest->tid[i] = told[j];
+        }
+    }
+}
+
+static void put_threads(const struct guest *guest)
+{
+    for (unsigned i = 0; i < THREADS; i++) {
+        char dir[256], path[300], tid[16];
+
+        group_of(guest, i, dir, sizeof(dir));
+        if (i < THREADS - 1)
+            make_group(guest->root, dir);
+        snprintf(path, sizeof(path), "%s/tasks", dir);
+        snprintf(tid, sizeof(tid), "%d", guest->tid[i]);
+        if (!put(path, tid))
+            die(path);
+    }
+}
+
+static void write_status(const struct guest *guest, unsigned number)
+{
+    char path[96];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/run/libvirt/qemu/g%u.xml", number);
+    file = fopen(path, "we");
+    if (!file)
+        die(path);
+    fprintf(file, "<domstatus state='running' reason='booted' pid='%d'>\n  <vcpus>\n", guest->pid);
+    for (unsigned i = 0; i < VCPUS; i++)
+        fprintf(file, "    <vcpu id='%u' pid='%d'/>\n", i, guest->tid[i + 1]);
+    fprintf(
+        file,
+        "  </vcpus>\n  <domain type='kvm' id='%u'>\n    <name>g%u</name>\n"
+        "    <uuid>00000000-0000-4000-8000-%012u</uuid>\n    <memory unit='KiB'>65536</memory>\n"
+        "    <vcpu>%d</vcpu>\n    <iothreads>1</iothreads>\n"
+        "    <os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>\n"
+        "    <resource><partition>/machine</partition></resource>\n  </domain>\n</domstatus>\n",
+        number + 1, number, number, VCPUS);
+    fclose(file);
+}
+
+static void add_guest(void)
+{
+    struct guest *guest = &guests[guest_count];
+    pid_t parent = getpid(), told[THREADS];
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        die("pipe");
+    guest->pid = fork();
+    if (guest->pid < 0)
+        die("fork");
+    if (guest->pid == 0)
+        stand_in(ends[1], parent);
+    close(ends[1]);
+    guest_count++;
+    guest->tid[0] = guest->pid;
+    for (unsigned i = 1; i < THREADS; i++)
+        if (read(ends[0], &told[i], sizeof(pid_t)) != sizeof(pid_t))
+            die("a stand-in");
+    close(ends[0]);
+    /* a thread has its name before it tells its id */
+    sort_threads(guest, told);
+    snprintf(guest->root, sizeof(guest->root), "%s/qemu-%u-g%u.libvirt-qemu", base, guest_count,
+             guest_count - 1);
+    make_group(base, guest->root);
+    put_threads(guest);
+    write_status(guest, guest_count - 1);
+}
+
+/* ---- the host ---- */
+
+static void make_host(struct vp_cgroups *cgroups)
+{
+    char own[120];
+
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("tmpfs", "/run", "tmpfs", 0, "mode=755") < 0)
+        die("a mount namespace");
+    mkdir("/run/libvirt", 0755);
+    mkdir("/run/libvirt/qemu", 0755);
+    mkdir("/run/policy.d", 0755);
+    if (!put("/run/policy.d/all.conf", "[policy all]\nmatch-name = *\nmode = enforce\n"
+                                       "placement = shared\n") ||
+        vp_cgroups_find("/sys/fs/cgroup", NULL, cgroups, NULL) < 0 ||
+        cgroups->version != VP_CGROUP_V1 ||
+        vp_cgroup_of(cgroups, getpid(), 0, own, sizeof(own), NULL) < 0)
+        die("a cgroup v1 cpuset hierarchy");
+    snprintf(base, sizeof(base), "%s/vpbench-%d", own, getpid());
+    make_group(own, base);
+}
+
+/* blind: without the right to events, so that each sweep looks at everything. */
+static void start_enforcer(const char *program, const char *sweep, bool blind)
+{
+    char conf[256];
+
+    snprintf(conf, sizeof(conf),
+             "[host]\nrun-dir = /run/virtpin\nstate-dir = /run/state\nsweep = %s\n"
+             "repair-limit = 100000/1s\n",
+             sweep);
+    unlink("/run/virtpin.conf");
+    if (!put("/run/virtpin.conf", conf))
+        die("/run/virtpin.conf");
+    enforcer = fork();
+    if (enforcer == 0) {
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(null, STDIN_FILENO);
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+        if (blind)
+            prctl(PR_CAPBSET_DROP, 21 /* CAP_SYS_ADMIN */, 0, 0, 0);
+        execl(program, program, "--config", "/run/virtpin.conf", "--policy-dir", "/run/policy.d",
+              NULL);
+        _exit(127);
+    }
+}
+
+/* A number of RUN-DIR/enforcer; -1: not there. */
+static double of_enforcer(const char *key)
+{
+    char text[1024];
+    int fd = open("/run/virtpin/enforcer", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+    const char *at;
+
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    at = strstr(text, key);
+    return at ? strtod(at + strlen(key), NULL) : -1;
+}
+
+/* The value of a metric; -1: none. */
+static double metric(const char *program, const char *name)
+{
+    char command[512], line[512];
+    double value = -1;
+    FILE *pipe;
+
+    snprintf(command, sizeof(command),
+             "%s metrics --config /run/virtpin.conf --policy-dir /run/policy.d 2>&1", program);
+    pipe = popen(command, "re");
+    while (pipe && fgets(line, sizeof(line), pipe))
+        if (strncmp(line, name, strlen(name)) == 0 && line[strlen(name)] == ' ')
+            value = strtod(line + strlen(name), NULL);
+    if (pipe)
+        pclose(pipe);
+    return value;
+}
+
+static double status_kib(const char *key)
+{
+    char path[64], line[256];
+    double value = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", enforcer);
+    file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file))
+        if (strncmp(line, key, strlen(key)) == 0)
+            value = strtod(line + strlen(key) + 1, NULL);
+    if (file)
+        fclose(file);
+    return value;
+}
+
+/* Microseconds that all its threads have run. */
+static double ran_us(void)
+{
+    char path[320], text[128];
+    struct dirent *entry;
+    double sum = 0;
+    DIR *dir;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", enforcer);
+    dir = opendir(path);
+    while (dir && (entry = readdir(dir))) {
+        snprintf(path, sizeof(path), "/proc/%d/task/%.20s/schedstat", enforcer, entry->d_name);
+        if (entry->d_name[0] == '.')
+            continue;
+        get(path, text, sizeof(text));
+        sum += strtod(text, NULL) / 1e3;
+    }
+    if (dir)
+        closedir(dir);
+    return sum;
+}
+
+/* ---- figures ---- */
+
+/* Seconds until everything is in force; 0: never. */
+static double wait_for_all(const char *program)
+{
+    double began = now_us();
+
+    while (now_us() - began < 300e6) {
+        char path[320], text[64];
+
+        usleep(200000);
+        if (waitpid(enforcer, NULL, WNOHANG) == enforcer) {
+            enforcer = 0;
+            return 0;
+        }
+        /* the last guest's last group has been written or was right */
+        snprintf(path, sizeof(path), "%s/vcpu0/cpuset.cpus", guests[guest_count - 1].root);
+        get(path, text, sizeof(text));
+        if (metric(program, "virtpin_guests{policy=\"all\",state=\"running\"}") == guest_count)
+            return (now_us() - began) / 1e6;
+    }
+    return 0;
+}
+
+/* The sweep's cheap question, asked bare: is each task directory as it was, has
+ * each thread its mask? */
+static double floor_quick(void)
+{
+    double best = 1e12;
+
+    for (int round = 0; round < 7; round++) {
+        double began = used_us();
+
+        for (unsigned i = 0; i < guest_count; i++) {
+            unsigned char mask[1024];
+            struct stat st;
+            char path[32];
+
+            snprintf(path, sizeof(path), "/proc/%d/task", guests[i].pid);
+            stat(path, &st);
+            for (unsigned j = 0; j < THREADS; j++)
+                syscall(SYS_sched_getaffinity, guests[i].tid[j], sizeof(mask), mask);
+        }
+        if (used_us() - began < best)
+            best = used_us() - began;
+    }
+    return best;
+}
+
+/* Everything, bare: each thread's mask and group, each group's file and what is in effect of it. */
+static double floor_full(void)
+{
+    double spent = 0;
+
+    for (unsigned i = 0; i < guest_count; i++) {
+        int file[THREADS * 3], count = 0;
+        unsigned char mask[1024];
+        char dir[256], path[320], text[4096];
+        double began, best = 0;
+
+        for (unsigned j = 0; j < THREADS; j++) {
+            group_of(&guests[i], j, dir, sizeof(dir));
+            snprintf(path, sizeof(path), "/proc/%d/task/%d/cgroup", guests[i].pid,
+                     guests[i].tid[j]);
+            file[count++] = open(path, O_RDONLY | O_CLOEXEC);
+            if (j == THREADS - 1)
+                continue;
+            snprintf(path, sizeof(path), "%s/cpuset.cpus", dir);
+            file[count++] = open(path, O_RDONLY | O_CLOEXEC);
+            snprintf(path, sizeof(path), "%s/cpuset.effective_cpus", dir);
+            file[count++] = open(path, O_RDONLY | O_CLOEXEC);
+        }
+        for (int round = 0; round < 3; round++) {
+            began = used_us();
+            for (unsigned j = 0; j < THREADS; j++)
+                syscall(SYS_sched_getaffinity, guests[i].tid[j], sizeof(mask), mask);
+            for (int j = 0; j < count; j++)
+                if (pread(file[j], text, sizeof(text), 0) < 0)
+                    die("pread");
+            if (round == 0 || used_us() - began < best)
+                best = used_us() - began;
+        }
+        spent += best;
+        for (int j = 0; j < count; j++)
+            close(file[j]);
+    }
+    return spent;
+}
+
+/* Waits for the next sweep's end; false: none in 30 s. */
+static bool await_sweep(void)
+{
+    double seen = of_enforcer("last_sweep_ms=");
+
+    for (unsigned waited = 0; waited < 30000; waited += 5) {
+        usleep(5000);
+        if (of_enforcer("last_sweep_ms=") != seen)
+            return true;
+    }
+    return false;
+}
+
+/* Processor time of a sweep, in microseconds, the mean of some. */
+static double cost_of_sweep(unsigned sweeps)
+{
+    double before;
+
+    if (!await_sweep())
+        return 0;
+    before = ran_us();
+    for (unsigned i = 0; i < sweeps; i++)
+        if (!await_sweep())
+            return 0;
+    return (ran_us() - before) / sweeps;
+}
+
+static void rest(unsigned seconds)
+{
+    double before = ran_us(), began = now_us();
+
+    sleep(seconds);
+    printf("  at rest, sweep = auto, %u s                %8.3f %% of a core\n", seconds,
+           (ran_us() - before) / (now_us() - began) * 100);
+}
+
+/* Rewrites `count` groups of as many guests at once, and waits until each is as it was. */
+static void storm(const char *program, unsigned count)
+{
+    double found = metric(program, "virtpin_drift_total{kind=\"cpuset\"}");
+    double repairs = metric(program, "virtpin_repairs_total"), began, wrote;
+    char was[64], text[64], path[320];
+    unsigned left = count;
+
+    snprintf(path, sizeof(path), "%s/vcpu0/cpuset.cpus", guests[0].root);
+    get(path, was, sizeof(was));
+    began = now_us();
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(path, sizeof(path), "%s/vcpu%u/cpuset.cpus", guests[i % guest_count].root,
+                 i / guest_count);
+        if (!put(path, "0"))
+            die(path);
+    }
+    wrote = now_us();
+    for (left = count; left > 0 && now_us() - began < 60e6;) {
+        unsigned i = count - left;
+
+        snprintf(path, sizeof(path), "%s/vcpu%u/cpuset.cpus", guests[i % guest_count].root,
+                 i / guest_count);
+        get(path, text, sizeof(text));
+        if (strcmp(text, was) == 0)
+            left--;
+        else
+            usleep(500);
+    }
+    printf("  %u cpuset files rewritten in %.0f ms, all put back after %8.0f ms%s\n", count,
+           (wrote - began) / 1e3, (now_us() - began) / 1e3, left ? " (NOT ALL)" : "");
+    sleep(5);
+    printf("    on record: %.0f found, %.0f repaired\n",
+           metric(program, "virtpin_drift_total{kind=\"cpuset\"}") - found,
+           metric(program, "virtpin_repairs_total") - repairs);
+}
+
+/* Somebody writes one file 1,000 times a second. */
+static void fight(unsigned seconds)
+{
+    char path[320];
+    double began, before = 0, counted = 0;
+    unsigned writes = 0;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/vcpu1/cpuset.cpus", guests[0].root);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        die(path);
+    began = now_us();
+    while (now_us() - began < seconds * 1e6) {
+        double ahead = began + writes * 1e3 - now_us();
+
+        /* contested after five repairs: measured from the second second on */
+        if (before == 0 && now_us() - began > 1e6) {
+            before = ran_us();
+            counted = now_us();
+        }
+        if (ahead > 0)
+            usleep((unsigned)ahead);
+        if (pwrite(fd, "0", 1, 0) != 1)
+            die(path);
+        writes++;
+    }
+    printf("  beside a writer of %.0f writes a second, contested, %u s  %8.3f %% of a core\n",
+           writes / ((now_us() - began) / 1e6), seconds,
+           (ran_us() - before) / (now_us() - counted) * 100);
+    close(fd);
+}
+
+static unsigned argument(int argc, char **argv, int i, unsigned otherwise)
+{
+    return argc > i ? (unsigned)strtoul(argv[i], NULL, 10) : otherwise;
+}
+
+int main(int argc, char **argv)
+{
+    struct vp_cgroups cgroups;
+    unsigned count = argument(argc, argv, 3, 0), storms = argument(argc, argv, 4, 0);
+    unsigned seconds = argument(argc, argv, 5, 0), resting = argument(argc, argv, 6, 0);
+    double took, quick, full;
+
+    if (argc < 4 || count < 1 || count > GUESTS_MOST || storms > count * VCPUS) {
+        fprintf(stderr, "usage: bench_scale VIRTPIND VIRTPIN GUESTS [STORM [FIGHT_SECONDS "
+                        "[REST_SECONDS]]]\n");
+        return 2;
+    }
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    make_host(&cgroups);
+    for (unsigned i = 0; i < count; i++)
+        add_guest();
+    printf("enforcer, %u guests, %u threads\n", count, count * THREADS);
+    start_enforcer(argv[1], resting ? "auto" : "2s", false);
+    took = wait_for_all(argv[2]);
+    if (took == 0)
+        die("the enforcer");
+    printf("  all adopted after                         %8.1f s\n", took);
+    sleep(8);
+    printf("  resident                                  %8.1f MB (peak %.1f MB)\n",
+           status_kib("VmRSS:") / 1024, status_kib("VmHWM:") / 1024);
+    if (resting)
+        rest(resting);
+    quick = floor_quick();
+    took = cost_of_sweep(6);
+    printf("  a sweep, a guest now and then in full     %8.1f ms  %5.2f x stat and "
+           "sched_getaffinity (%.1f ms)\n",
+           took / 1e3, took / quick, quick / 1e3);
+    if (storms)
+        storm(argv[2], storms);
+    if (seconds)
+        fight(seconds);
+    stop_enforcer();
+    start_enforcer(argv[1], "3s", true);
+    if (wait_for_all(argv[2]) > 0) {
+        full = floor_full();
+        sleep(4);
+        took = cost_of_sweep(3);
+        printf("  a sweep, every guest in full              %8.1f ms  %5.2f x sched_getaffinity "
+               "and pread (%.1f ms)\n",
+               took / 1e3, took / full, full / 1e3);
+    }
+    tidy();
+    return 0;
+}
