@@ -70,7 +70,7 @@ static int write_text(const char *group, const char *file, const char *text)
     int fd;
 
     snprintf(path, sizeof(path), "%s/%s", group, file);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
+    fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     done = write(fd, text, strlen(text));
@@ -299,8 +299,8 @@ static void tell_left(struct run *run)
         vp_fail(refusal(run), VP_HOST, "the guest's shares are %s, wanted %s", diff->found,
                 diff->wanted);
     else
-        vp_fail(refusal(run), VP_HOST, "vCPU %u: %s is %s, wanted %s", diff->index,
-                vp_drift_kind_word(diff->kind), diff->found, diff->wanted);
+        vp_fail(refusal(run), VP_HOST, "vCPU %u has %s%s, wanted %s", diff->index,
+                diff->kind == VP_DRIFT_SCHEDULER ? "scheduler " : "", diff->found, diff->wanted);
 }
 
 int vp_tune_apply(const struct vp_cgroups *cpu, const struct vp_status *status,
