@@ -14,7 +14,7 @@ for ((i = 1; i <= count; i++)); do
 done
 
 rig_exec a sh -c "for i in \$(seq $count); do
-    (virsh -q start packed\$i >/run/start.\$i 2>&1; echo \$? >>/run/start.\$i) & done; wait"
+    (${RIG_VIRSH[*]} start packed\$i >/run/start.\$i 2>&1; echo \$? >>/run/start.\$i) & done; wait"
 
 started=()
 refused=0

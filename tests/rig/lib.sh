@@ -30,6 +30,9 @@ BUILD=${BUILD:-build}
 case $BUILD in /*) ;; *) BUILD=$RIG_SRC/$BUILD ;; esac
 RIG_PATIENCE=${RIG_PATIENCE:-1}
 RIG_CACHE=${RIG_CACHE:-$BUILD/rig}
+# A libvirtd that is slow is not gone: virsh gives it up after half a minute, else.
+RIG_VIRSH=(virsh -q)
+[ "$RIG_PATIENCE" = 1 ] || RIG_VIRSH+=(-k 0)
 # What a service manager gives its services, and no more.
 RIG_ENV=(PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C)
 RIG_SCENARIO=$(basename "$0" .sh)
@@ -485,7 +488,7 @@ rig_libvirtd_restart() {
 rig_virsh() {
     local host=$1
     shift
-    rig_exec "$host" virsh -q "$@"
+    rig_exec "$host" "${RIG_VIRSH[@]}" "$@"
 }
 
 # rig_hook HOST NAME: the script on stdin becomes hooks/qemu.d/NAME; libvirtd has to be restarted if
