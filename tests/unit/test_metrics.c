@@ -353,6 +353,38 @@ START_TEST(promtool_is_content)
 }
 END_TEST
 
+/* The alert rules ask for nothing that is not there. */
+START_TEST(rules_have_metrics)
+{
+    char *text = make_text(), *line = NULL;
+    FILE *file = fopen("packaging/prometheus/virtpin.rules.yml", "re");
+    size_t size = 0;
+    int found = 0;
+
+    ck_assert_ptr_nonnull(file);
+    while (getline(&line, &size, file) > 0) {
+        const char *comment = strchr(line, '#');
+
+        for (char *at = line; (at = strstr(at, "virtpin_")) && (!comment || at < comment);
+             found++) {
+            char name[80];
+            size_t length = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
+
+            snprintf(name, sizeof(name), "\n%.*s%s", (int)length, at, at[length] == '{' ? "{" : "");
+            ck_assert_msg(strstr(text, name) != NULL, "no metric %.*s", (int)length, at);
+            at += length;
+        }
+    }
+    ck_assert_int_ge(found, 9);
+    free(line);
+    fclose(file);
+    free(text);
+    ck_assert_int_eq(system("command -v promtool >/dev/null || exit 0; "
+                            "promtool check rules packaging/prometheus/virtpin.rules.yml >&2"),
+                     0);
+}
+END_TEST
+
 /* ---- HTTP ---- */
 
 static const struct {
@@ -469,6 +501,7 @@ int main(void)
     tcase_add_test(text, text_says_it);
     tcase_add_test(text, text_is_well_formed);
     tcase_add_test(text, promtool_is_content);
+    tcase_add_test(text, rules_have_metrics);
     tcase_add_loop_test(http, requests_are_judged, 0, COUNT(requests));
     tcase_add_test(http, a_long_head_is_refused);
     tcase_add_test(http, silence_ends);
