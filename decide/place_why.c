@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decide/place_priv.h"
+#include "decide/place_why.h"
 
 /* What there is, counted plainly, apart from the search. */
 struct supply {
@@ -74,13 +74,7 @@ static unsigned demand(const struct supply *supply, unsigned vcpus, unsigned ext
     return (vcpus + supply->most - 1) / supply->most + extras;
 }
 
-struct text {
-    char *at;
-    size_t size, used;
-};
-
-static void put(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void put(struct text *text, const char *format, ...)
+void vp_why_put(struct vp_why *text, const char *format, ...)
 {
     va_list args;
     int length;
@@ -94,7 +88,7 @@ static void put(struct text *text, const char *format, ...)
         text->used = text->size - 1;
 }
 
-static void put_nodes(struct text *text, const struct supply *supply)
+static void put_nodes(struct vp_why *text, const struct supply *supply)
 {
     const char *before = "";
     size_t listed = 0;
@@ -103,11 +97,11 @@ static void put_nodes(struct text *text, const struct supply *supply)
         if (vp_cpuset_empty(&supply->topology->node[i].cpus))
             continue;
         if (listed++ == 8) {
-            put(text, ", ...");
+            vp_why_put(text, ", ...");
             break;
         }
-        put(text, "%snode %d has %u%s", before, supply->topology->node[i].os, supply->node[i],
-            listed == 1 ? " free" : "");
+        vp_why_put(text, "%snode %d has %u%s", before, supply->topology->node[i].os,
+                   supply->node[i], listed == 1 ? " free" : "");
         before = ", ";
     }
 }
@@ -120,18 +114,18 @@ static const char *unit_word(const struct supply *supply, unsigned count)
 }
 
 /* "8 dedicated CPUs (7 vCPUs and 1 other thread)" */
-static void put_demand(struct text *text, const struct supply *supply, unsigned vcpus,
+static void put_demand(struct vp_why *text, const struct supply *supply, unsigned vcpus,
                        unsigned extras)
 {
     unsigned units = demand(supply, vcpus, extras);
 
-    put(text, "%u %s", units, unit_word(supply, units));
+    vp_why_put(text, "%u %s", units, unit_word(supply, units));
     if (extras > 0 || supply->policy == VP_THREADS_REQUIRE)
-        put(text, " (%u vCPU%s", vcpus, vcpus == 1 ? "" : "s");
+        vp_why_put(text, " (%u vCPU%s", vcpus, vcpus == 1 ? "" : "s");
     if (extras > 0)
-        put(text, ", %u emulator or I/O thread%s", extras, extras == 1 ? "" : "s");
+        vp_why_put(text, ", %u emulator or I/O thread%s", extras, extras == 1 ? "" : "s");
     if (extras > 0 || supply->policy == VP_THREADS_REQUIRE)
-        put(text, ")");
+        vp_why_put(text, ")");
 }
 
 static int descending(const void *a, const void *b)
@@ -148,7 +142,7 @@ static unsigned minus(unsigned a, unsigned b)
 
 /* The first of the sorted cells that is larger than the node of its rank. */
 static bool why_cells(const struct supply *supply, const struct vp_place_request *request,
-                      struct vp_place_answer *answer, struct text *text)
+                      struct vp_place_answer *answer, struct vp_why *text)
 {
     unsigned *size = calloc(request->cell_count + supply->topology->node_count, sizeof(*size));
     unsigned *room, nodes = 0;
@@ -169,24 +163,24 @@ static bool why_cells(const struct supply *supply, const struct vp_place_request
         if (size[i] <= has)
             continue;
         answer->short_by = size[i] - has;
-        put(text, "%zu guest NUMA cells need a node each, one of them with %u %s; ",
-            request->cell_count, size[i], unit_word(supply, size[i]));
+        vp_why_put(text, "%zu guest NUMA cells need a node each, one of them with %u %s; ",
+                   request->cell_count, size[i], unit_word(supply, size[i]));
         put_nodes(text, supply);
         free(size);
         return true;
     }
     free(size);
     answer->short_by = 1;
-    put(text,
-        "the guest's NUMA cells and its %u emulator or I/O threads do not fit on nodes of "
-        "their own; ",
-        vp_place_extras(request));
+    vp_why_put(text,
+               "the guest's NUMA cells and its %u emulator or I/O threads do not fit on nodes of "
+               "their own; ",
+               vp_place_extras(request));
     put_nodes(text, supply);
     return true;
 }
 
 static bool why_node(const struct supply *supply, const struct vp_place_request *request,
-                     struct vp_place_answer *answer, struct text *text)
+                     struct vp_place_answer *answer, struct vp_why *text)
 {
     unsigned need = demand(supply, request->vcpus, vp_place_extras(request)), most = 0;
 
@@ -196,47 +190,47 @@ static bool why_node(const struct supply *supply, const struct vp_place_request 
     for (size_t i = 0; i < supply->topology->node_count; i++)
         most = supply->node[i] > most ? supply->node[i] : most;
     answer->short_by = need > most ? need - most : 1;
-    put(text, "needs ");
+    vp_why_put(text, "needs ");
     put_demand(text, supply, request->vcpus, vp_place_extras(request));
-    put(text, request->numa == VP_NUMA_SINGLE
-                  ? " on one node; "
-                  : " with emulator and I/O threads on nodes of its vCPUs; ");
+    vp_why_put(text, request->numa == VP_NUMA_SINGLE
+                         ? " on one node; "
+                         : " with emulator and I/O threads on nodes of its vCPUs; ");
     put_nodes(text, supply);
     return true;
 }
 
 static void why_total(const struct supply *supply, const struct vp_place_request *request,
-                      unsigned need, struct vp_place_answer *answer, struct text *text)
+                      unsigned need, struct vp_place_answer *answer, struct vp_why *text)
 {
     answer->limit = supply->cores ? VP_LIMIT_CORES : VP_LIMIT_CPUS;
     answer->short_by = need > supply->total ? need - supply->total : 1;
-    put(text, "needs ");
+    vp_why_put(text, "needs ");
     put_demand(text, supply, request->vcpus, vp_place_extras(request));
-    put(text, ", %u %s free", supply->total, supply->total == 1 ? "is" : "are");
+    vp_why_put(text, ", %u %s free", supply->total, supply->total == 1 ? "is" : "are");
     if (supply->topology->node_count > 1) {
-        put(text, ": ");
+        vp_why_put(text, ": ");
         put_nodes(text, supply);
     }
     if (supply->cores) {
         unsigned rest = supply->usable - supply->threads;
 
-        put(text, "; %u free CPU%s on cores in part use", rest, rest == 1 ? " is" : "s are");
+        vp_why_put(text, "; %u free CPU%s on cores in part use", rest, rest == 1 ? " is" : "s are");
     }
 }
 
 static void why_pool(const struct supply *supply, const struct vp_place_request *request,
-                     struct vp_place_answer *answer, struct text *text)
+                     struct vp_place_answer *answer, struct vp_why *text)
 {
     unsigned need = demand(supply, request->vcpus, vp_place_extras(request));
 
     answer->limit = VP_LIMIT_SHARED;
     answer->short_by = 1;
-    put(text, "needs ");
+    vp_why_put(text, "needs ");
     put_demand(text, supply, request->vcpus, vp_place_extras(request));
-    put(text,
-        "; %u %s free, but the last CPU of the shared pool cannot be booked while guests or "
-        "threads run there",
-        supply->total, supply->total == 1 ? "is" : "are");
+    vp_why_put(text,
+               "; %u %s free, but the last CPU of the shared pool cannot be booked while guests or "
+               "threads run there",
+               supply->total, supply->total == 1 ? "is" : "are");
     answer->short_by = minus(need + 1, supply->total) > 0 ? minus(need + 1, supply->total) : 1;
 }
 
@@ -245,26 +239,51 @@ static void why_pool(const struct supply *supply, const struct vp_place_request 
 struct change {
     const char *text;
     int numa, thread_policy; /* -1: as asked */
-    bool emulator, iothreads;
+    bool emulator, iothreads, vhost, cache, pci, core_type;
 };
 
 /* From the smallest on. */
 static const struct change changes[] = {
-    {"numa = fewest", VP_NUMA_FEWEST, -1, false, false},
-    {"emulator = shared", -1, -1, true, false},
-    {"iothreads = with-emulator", -1, -1, false, true},
-    {"thread-policy = require", -1, VP_THREADS_REQUIRE, false, false},
-    {"thread-policy = prefer", -1, VP_THREADS_PREFER, false, false},
-    {"emulator = shared and iothreads = with-emulator", -1, -1, true, true},
-    {"numa = fewest and thread-policy = prefer", VP_NUMA_FEWEST, VP_THREADS_PREFER, false, false},
-    {"numa = fewest and emulator = shared", VP_NUMA_FEWEST, -1, true, false},
+    {"cache = prefer", -1, -1, .cache = true},
+    {"pci-locality = prefer", -1, -1, .pci = true},
+    {"numa = fewest", VP_NUMA_FEWEST, -1, .emulator = false},
+    {"core-type = any", -1, -1, .core_type = true},
+    {"emulator = shared", -1, -1, .emulator = true},
+    {"iothreads = with-emulator", -1, -1, .iothreads = true},
+    {"vhost = with-emulator", -1, -1, .vhost = true},
+    {"thread-policy = require", -1, VP_THREADS_REQUIRE, .emulator = false},
+    {"thread-policy = prefer", -1, VP_THREADS_PREFER, .emulator = false},
+    {"emulator = shared and iothreads = with-emulator", -1, -1, .emulator = true,
+     .iothreads = true},
+    {"numa = fewest and thread-policy = prefer", VP_NUMA_FEWEST, VP_THREADS_PREFER,
+     .emulator = false},
+    {"numa = fewest and emulator = shared", VP_NUMA_FEWEST, -1, .emulator = true},
+    {"numa = fewest and cache = prefer", VP_NUMA_FEWEST, -1, .cache = true},
 };
+
+static bool apply_rest(const struct change *change, struct vp_place_request *request)
+{
+    if ((change->vhost && request->vhost_isolate == 0) ||
+        (change->cache && request->cache != VP_CARE_REQUIRE) ||
+        (change->pci && request->pci_locality != VP_CARE_REQUIRE) ||
+        (change->core_type && request->core_type == VP_CORES_ANY))
+        return false;
+    if (change->vhost)
+        request->vhost_isolate = 0;
+    if (change->cache)
+        request->cache = VP_CARE_PREFER;
+    if (change->pci)
+        request->pci_locality = VP_CARE_PREFER;
+    if (change->core_type)
+        request->core_type = VP_CORES_ANY;
+    return true;
+}
 
 /* False if the change would change nothing. */
 static bool apply(const struct change *change, struct vp_place_request *request)
 {
     if (change->numa >= 0) {
-        if (request->numa != VP_NUMA_SINGLE)
+        if (request->numa != VP_NUMA_SINGLE && request->numa != VP_NUMA_SPREAD)
             return false;
         request->numa = (enum vp_numa)change->numa;
     }
@@ -286,7 +305,7 @@ static bool apply(const struct change *change, struct vp_place_request *request)
             return false;
         request->iothreads_isolate = 0;
     }
-    return true;
+    return apply_rest(change, request);
 }
 
 /* The most vCPUs that fit; fewer than fit always fit too. */
@@ -358,17 +377,25 @@ static bool too_few(const struct supply *supply, const struct vp_place_request *
 static bool explain(const struct vp_place_host *host, const struct vp_place_request *request,
                     bool pool_only, const struct supply *supply, struct vp_place_answer *answer)
 {
-    struct text text = {answer->why, sizeof(answer->why), 0};
+    struct vp_why text = {answer->why, sizeof(answer->why), 0};
     unsigned need = demand(supply, request->vcpus, vp_place_extras(request));
+    bool few = pool_only || too_few(supply, request, need);
+    int other = few ? VP_LIMIT_NONE : vp_place_other_limit(host, request);
 
-    if (request->thread_policy == VP_THREADS_REQUIRE && !host->topology->smt) {
+    if (other < 0)
+        return false;
+    if (other != VP_LIMIT_NONE) {
+        answer->limit = (enum vp_limit)other;
+        vp_place_why_limit(host, request, answer, &text);
+    } else if (request->thread_policy == VP_THREADS_REQUIRE && !host->topology->smt) {
         answer->limit = VP_LIMIT_CORES;
         answer->short_by = need;
-        put(&text, "thread-policy require asks for thread siblings, and no core of this host has "
+        vp_why_put(&text,
+                   "thread-policy require asks for thread siblings, and no core of this host has "
                    "more than one thread online");
     } else if (pool_only) {
         why_pool(supply, request, answer, &text);
-    } else if (too_few(supply, request, need)) {
+    } else if (few) {
         why_total(supply, request, need, answer, &text);
     } else {
         return why_node(supply, request, answer, &text);
@@ -376,9 +403,11 @@ static bool explain(const struct vp_place_host *host, const struct vp_place_requ
     return true;
 }
 
-bool vp_place_why(const struct vp_place_host *host, const struct vp_place_request *request,
+bool vp_place_why(const struct vp_place_host *whole, const struct vp_place_request *request,
                   bool pool_only, struct vp_place_answer *answer)
 {
+    struct vp_place_host narrow;
+    const struct vp_place_host *host = vp_place_narrow(whole, request, &narrow);
     struct supply supply;
     bool good;
 
@@ -386,7 +415,7 @@ bool vp_place_why(const struct vp_place_host *host, const struct vp_place_reques
     answer->emulator = -1;
     if (!count_supply(host, request, &supply))
         return false;
-    good = explain(host, request, pool_only, &supply, answer) && find_help(host, request, answer);
+    good = explain(host, request, pool_only, &supply, answer) && find_help(whole, request, answer);
     free(supply.node);
     return good;
 }

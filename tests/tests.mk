@@ -70,7 +70,7 @@ demo: all $(RIG_PROGRAMS)
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS_FULL)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS_FULL) -lm
 .PRECIOUS: $(BUILD)/tests/bench/%.o
 bench: all $(BENCH) $(RIG_PROGRAMS)
 	@BUILD=$(BUILD) tests/bench/run

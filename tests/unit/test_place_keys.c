@@ -557,6 +557,81 @@ START_TEST(all_keys)
 }
 END_TEST
 
+/* ---- what a refusal says ---- */
+
+/* Two nodes of two L3s of two CPUs, none with thread siblings. */
+static void make_even(struct machine *m)
+{
+    *m = (struct machine){.cpus = 8, .cores = 8, .nodes = 2, .l3s = 4, .usable = 0xff};
+    for (int i = 0; i < m->cpus; i++) {
+        m->number[i] = m->core[i] = i;
+        m->core_mask[i] = 1u << i;
+        m->node[i] = i / 4;
+        m->l3[i] = i / 2;
+        m->node_mask[i / 4] |= 1u << i;
+    }
+}
+
+START_TEST(refusals)
+{
+    static const struct {
+        struct vp_place_request request;
+        int device; /* -1: none */
+        bool memory;
+        enum vp_limit limit;
+        unsigned short_by;
+        const char *why, *help;
+    } cases[] = {
+        {{.vcpus = 3, .cache = VP_CARE_REQUIRE},
+         -1,
+         false,
+         VP_LIMIT_CACHE,
+         1,
+         "needs 3 vCPUs in one L3; the freest L3 has 2 CPUs free",
+         "cache = prefer"},
+        {{.vcpus = 4, .numa = VP_NUMA_SINGLE, .memory_kib = 4 << 20},
+         -1,
+         true,
+         VP_LIMIT_MEMORY,
+         1024,
+         "needs 4096 MiB on nodes with CPUs free for it; node 0 has 3072 MiB free, node 2 has "
+         "2048 MiB",
+         "numa = fewest"},
+        {{.vcpus = 1, .pci_locality = VP_CARE_REQUIRE},
+         6,
+         false,
+         VP_LIMIT_PCI,
+         1,
+         "its PCI devices are on node 0 (4 CPUs free), node 2 (4 CPUs free), and the guest cannot "
+         "have vCPUs on each of them",
+         "pci-locality = prefer"},
+    };
+    uint64_t memory[] = {3 << 20, 2 << 20};
+    struct vp_place_request request = cases[_i].request;
+    struct vp_place_answer answer;
+    struct machine machine;
+    struct vp_place_host host;
+    struct vp_topology *topology;
+
+    make_even(&machine);
+    topology = build(&machine);
+    host = (struct vp_place_host){.topology = topology,
+                                  .usable = topology->online,
+                                  .memory_kib = cases[_i].memory ? memory : NULL};
+    if (cases[_i].device >= 0) {
+        vp_cpuset_add(&request.pci_nodes, 0);
+        vp_cpuset_add(&request.pci_nodes, 2);
+    }
+    ck_assert_int_eq(vp_place(&host, &request, &answer), 1);
+    ck_assert_str_eq(answer.why, cases[_i].why);
+    ck_assert_str_eq(answer.help, cases[_i].help);
+    ck_assert_int_eq(answer.limit, cases[_i].limit);
+    ck_assert_uint_eq(answer.short_by, cases[_i].short_by);
+    vp_place_clear(&answer);
+    vp_topology_free(topology);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("place_keys");
@@ -566,6 +641,7 @@ int main(void)
 
     tcase_set_timeout(tcase, 3600);
     tcase_add_loop_test(tcase, all_keys, 0, 4);
+    tcase_add_loop_test(tcase, refusals, 0, 3);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
