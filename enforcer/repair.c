@@ -78,6 +78,17 @@ static void plan_again(struct vp_enforcer *enforcer, const struct vp_watched *gu
     enforcer->sync_wanted = true;
 }
 
+/* A vCPU that was plugged has libvirt's tuning, to which schedulers cannot be
+ * told. What the kernel refuses was said when the guest started. */
+static void tune(struct vp_enforcer *enforcer, const struct vp_watched *guest)
+{
+    struct vp_error err = {0};
+
+    if (enforcer->disabled || vp_patience_held(guest) || guest->row.state != VP_GUEST_RUNNING)
+        return;
+    vp_engine_tune(&enforcer->engine, &guest->row, guest->status, NULL, &err);
+}
+
 static int gather(struct look *look, struct vp_error *err)
 {
     struct vp_watched *guest = look->guest;
@@ -88,6 +99,8 @@ static int gather(struct look *look, struct vp_error *err)
         return -1;
     if (reread && outgrown(guest))
         plan_again(look->enforcer, guest);
+    if (reread)
+        tune(look->enforcer, guest);
     if (vp_threads_list(&engine->cgroups, guest->row.pid, guest->status, guest->root,
                         &look->threads, err) < 0)
         return -1;

@@ -113,6 +113,12 @@ check "and no quota" rig_exec a sh -c '! virsh dumpxml --inactive tune1 | grep q
 policies keep 30000
 check "what is kept is the definition's again" rig_wait 10 has_value 2048 tune1 cpu.shares
 
+check "a guest with a vCPU to plug starts" rig_guest a tune2 vcpus=2 current=1
+check "its vCPU is plugged" rig_virsh a setvcpus --live tune2 2
+check "and gets the scheduler" rig_wait 10 scheduler SCHED_BATCH tune2 1
+check "and the quota" has_value 30000 tune2 cpu.cfs_quota_us vcpu1
+rig_virsh a destroy tune2 >/dev/null
+
 # ---- a restore prints the policy's ----
 rig_enforcer_stop a
 check "saved" rig_virsh a save tune1 /run/tune1.save
