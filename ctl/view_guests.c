@@ -102,14 +102,6 @@ static enum vp_view_state state_of(const struct vp_guest_row *row)
     return row->unplaced ? VP_VIEW_UNPLACED : states[row->state];
 }
 
-/* on-no-room = shared has let it in where it was not to be. */
-static bool without_room(const struct vp_plan *plan)
-{
-    return ((plan->placement == VP_PLACE_DEDICATED || plan->placement == VP_PLACE_MIXED) &&
-            vp_cpuset_empty(&plan->vcpu_cpus)) ||
-           (plan->placement == VP_PLACE_FIXED && vp_cpuset_empty(&plan->fixed_cpus));
-}
-
 static int take_plan(const struct vp_engine *engine, struct vp_view *view,
                      const struct vp_guest_row *row, struct vp_view_guest *guest)
 {
@@ -127,7 +119,7 @@ static int take_plan(const struct vp_engine *engine, struct vp_view *view,
     nodes_of(engine->topology, &guest->cpus, &guest->nodes);
     if (!in_force(row))
         return 0;
-    if (!guest->pending && without_room(plan)) {
+    if (!guest->pending && vp_plan_without_room(plan)) {
         guest->pending = strdup("in the shared pool: there was no room (on-no-room = shared)");
         if (!guest->pending)
             return -1;

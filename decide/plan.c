@@ -47,6 +47,13 @@ void vp_plan_exclusive(const struct vp_plan *plan, struct vp_cpuset *cpus)
     vp_cpuset_or(cpus, &plan->idle_cpus);
 }
 
+bool vp_plan_without_room(const struct vp_plan *plan)
+{
+    return ((plan->placement == VP_PLACE_DEDICATED || plan->placement == VP_PLACE_MIXED) &&
+            vp_cpuset_empty(&plan->vcpu_cpus)) ||
+           (plan->placement == VP_PLACE_FIXED && vp_cpuset_empty(&plan->fixed_cpus));
+}
+
 bool vp_plan_uses_pool(const struct vp_plan *plan)
 {
     for (size_t i = 0; i < plan->want_count; i++)

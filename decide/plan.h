@@ -72,6 +72,9 @@ struct vp_plan *vp_plan_copy(const struct vp_plan *plan);
 
 /* Every CPU that the plan books for itself alone. */
 void vp_plan_exclusive(const struct vp_plan *plan, struct vp_cpuset *cpus);
+/* Whether on-no-room = shared has let it into the pool, where its placement is
+ * another. */
+bool vp_plan_without_room(const struct vp_plan *plan);
 /* Whether any thread of the plan runs in the shared pool. */
 bool vp_plan_uses_pool(const struct vp_plan *plan);
 const struct vp_want *vp_plan_find(const struct vp_plan *plan, enum vp_role role, unsigned index);

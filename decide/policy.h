@@ -180,7 +180,6 @@ struct vp_policy {
     enum vp_core_type core_type;
     enum vp_fill fill;
     enum vp_memory memory;
-    bool reserve_always;
     char *pool; /* NULL: the default one */
     struct vp_place_where emulator, iothreads, vhost;
     struct vp_tuning tuning;

@@ -320,11 +320,10 @@ static void warn_own_cpus(const struct check *check)
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         if (!vp_policy_books(check->policy))
             warn_if_own(check, keys[i], "placement is neither dedicated nor mixed");
-    if (vp_policy_books(check->policy) && check->policy->memory != VP_MEMORY_KEEP &&
-        !check->policy->reserve_always)
-        complain(check, VP_WARNING, "memory", "reserve = always",
-                 "memory limits where the guest goes, but with reserve = running an ordinary start "
-                 "has its memory where libvirt puts it");
+    if (vp_policy_books(check->policy) && check->policy->memory != VP_MEMORY_KEEP)
+        complain(check, VP_WARNING, "memory", NULL,
+                 "memory limits where the guest goes, but it cannot be put in force: a guest has "
+                 "its memory where libvirt puts it");
 }
 
 static void warn_placement(const struct check *check)

@@ -47,7 +47,8 @@ static void clear(struct look *look)
 /* ---- seeing ---- */
 
 /* An I/O thread that came while the guest runs has no place in its plan yet:
- * libvirt puts it on all CPUs, others' own among them. */
+ * libvirt puts it on all CPUs, others' own among them. One that went may still
+ * have a CPU booked. */
 static bool outgrown(const struct vp_watched *guest)
 {
     const struct vp_domain *domain = guest->status->domain;
@@ -63,7 +64,7 @@ static bool outgrown(const struct vp_watched *guest)
         if (!planned)
             return true;
     }
-    return false;
+    return guest->iothread_count > domain->iothread_count;
 }
 
 static void plan_again(struct vp_enforcer *enforcer, const struct vp_watched *guest)

@@ -167,9 +167,17 @@ static void say_placed(const struct vp_enforcer *enforcer, const struct vp_guest
                                              {"VIRTPIN_UUID", row.uuid},
                                              {"VIRTPIN_POLICY", row.plan->policy},
                                              {"VIRTPIN_CPUS", cpus}},
-                   4, "guest %s had no place and now has CPUs %s", row.name, cpus);
+                   4, "guest %s %s and now has CPUs %s", row.name,
+                   was->unplaced ? "had no place" : "was in the shared pool", cpus);
     }
     vp_guest_row_clear(&row);
+}
+
+/* Without a place, or in the pool for want of another. */
+static bool waits(const struct vp_guest_row *row)
+{
+    return row->unplaced || (row->plan && row->plan->mode == VP_MODE_ENFORCE &&
+                             vp_plan_without_room(row->plan));
 }
 
 /* Guests that had no place may have one where others have left. */
@@ -180,7 +188,7 @@ static void place_waiting(struct vp_enforcer *enforcer)
         struct vp_error err = {0};
         bool changed = false;
 
-        if (row->state != VP_GUEST_RUNNING || !row->unplaced)
+        if (row->state != VP_GUEST_RUNNING || !waits(row))
             continue;
         if (vp_engine_replan(&enforcer->engine, row->uuid, &changed, &err) < 0) {
             vp_wrap(&err, "placing %s", row->name);

@@ -261,6 +261,20 @@ START_TEST(text_round_trip)
 }
 END_TEST
 
+START_TEST(for_want_of_room)
+{
+    struct vp_holding holding = another("0-7,9-15", "");
+    struct vp_plan *plan = plan_with(NULL, 0, NULL, VP_PLAN_OK);
+
+    ck_assert(!vp_plan_without_room(plan));
+    vp_plan_free(plan);
+    policy.on_no_room = VP_VERDICT_SHARED;
+    plan = plan_with(&holding, 1, NULL, VP_PLAN_OK);
+    ck_assert(vp_plan_without_room(plan));
+    vp_plan_free(plan);
+}
+END_TEST
+
 START_TEST(text_refusals)
 {
     static const char *const bad[] = {
@@ -313,6 +327,7 @@ int main(void)
     tcase_add_test(core, kept_cpus_stay);
     tcase_add_test(core, kept_isolate_keeps_idle_siblings);
     tcase_add_test(core, text_round_trip);
+    tcase_add_test(core, for_want_of_room);
     tcase_add_loop_test(core, text_refusals, 0, 8);
     tcase_add_test(core, text_of_a_later_minor_is_read);
     suite_add_tcase(suite, core);
