@@ -471,7 +471,7 @@ assert_disjoint() {
 # ---- the project's own commands ------------------------------------------------------------------
 
 # lab_bootstrap demo|check: in the clean checkout; what it says is shown as it goes. An emulated host
-# is a twentieth of a real one: time limits are raised, fuzzing is short.
+# is slow: time limits are raised, fuzzing is short.
 lab_bootstrap() {
     local log=/var/lib/lab/result/bootstrap-$1.log
     export RIG_PATIENCE=${RIG_PATIENCE:-6} RIG_TIMEOUT=${RIG_TIMEOUT:-1800}
