@@ -158,9 +158,31 @@ static bool feasible(const struct apart *apart)
 {
     bool *seen = (bool *)(apart->scratch + 2 * apart->nodes);
 
-    return match_all(apart, true, apart->scratch, seen) &&
-           (apart->place->request->pci_locality != VP_CARE_REQUIRE ||
-            match_all(apart, false, apart->scratch, seen));
+    if (apart->place->request->pci_locality == VP_CARE_REQUIRE &&
+        !match_all(apart, false, apart->scratch, seen))
+        return false;
+    return match_all(apart, true, apart->scratch, seen);
+}
+
+/* Whether a matching stands when one cell wants more: only that cell looks for
+ * a node anew. owner is the matching, kept in `keep` meanwhile. */
+static bool still_feasible(const struct apart *apart, size_t cell)
+{
+    size_t *owner = apart->scratch, *keep = apart->scratch + 3 * apart->nodes + 2;
+    bool *seen = (bool *)(apart->scratch + 2 * apart->nodes), good;
+
+    for (size_t node = 0; node < apart->nodes; node++) {
+        keep[node] = owner[node];
+        seen[node] = false;
+        if (owner[node] == cell)
+            owner[node] = SIZE_MAX;
+    }
+    good = match_one(apart, cell, true, owner, seen);
+    if (good && apart->place->request->pci_locality == VP_CARE_REQUIRE)
+        good = match_all(apart, false, owner, seen);
+    for (size_t node = 0; node < apart->nodes; node++)
+        owner[node] = keep[node];
+    return good;
 }
 
 static bool tried(const struct vp_place *place, size_t cell)
@@ -186,7 +208,7 @@ static int with_one_cell(struct apart *apart, vp_cost *sum)
             continue;
         for (size_t node = 0; node < apart->nodes; node++)
             row[node] = price(apart, cell, node, place->extras);
-        if (feasible(apart)) {
+        if (still_feasible(apart, cell)) {
             place->cell[cell].extras = place->extras;
             return place->arena.failed ? -1 : solve(apart, sum);
         }
@@ -196,9 +218,17 @@ static int with_one_cell(struct apart *apart, vp_cost *sum)
     return place->arena.failed ? -1 : 0;
 }
 
+/* Beside the cell on that node, where it can be. Extra threads may be in any L3. */
 static unsigned most_extras(struct apart *apart, size_t cell, size_t node)
 {
-    unsigned low = 0, high = apart->place->extras + 1;
+    struct vp_place *place = apart->place;
+    unsigned low = 0, high = place->extras + 1, x, y;
+
+    if (!place->mixed) {
+        vp_place_units(place, place->cell[cell].vcpus, 0, &x, &y);
+        low = place->node[place->node_order[node]].most - x;
+        return low < place->extras ? low : place->extras;
+    }
 
     while (high - low > 1) {
         unsigned middle = low + (high - low) / 2;
