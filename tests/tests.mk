@@ -81,6 +81,9 @@ bench-scale: all $(BUILD)/tests/bench/bench_scale
 	    $(abspath $(BUILD))/virtpin $(GUESTS) $(GUESTS) 60
 	@$(abspath $(BUILD))/tests/bench/bench_scale $(abspath $(BUILD))/virtpind \
 	    $(abspath $(BUILD))/virtpin 200 0 0 120
+.PHONY: bench-jitter
+bench-jitter: all $(RIG_PROGRAMS)
+	@BUILD=$(BUILD) tests/bench/jitter.sh
 
 # The unit tests under AddressSanitizer and UBSan; BUILD=build-asan also serves the rig.
 ASAN_CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \

@@ -29,6 +29,7 @@ rig_kernel_serial() {
 }
 
 # rig_kernel_define HOST GUEST [rig_guest_xml's options]: its kernel, console and memory are added.
+# no_timer_check: on a busy machine the kernel may miss the ticks that it counts at boot, and panics.
 # libvirt gives the files to the user that QEMU runs as, so each host has its own.
 rig_kernel_define() {
     local host=$1 guest=$2 root word devices=
@@ -50,7 +51,7 @@ rig_kernel_define() {
         RIG_PORT_OF[$host/$guest]=$RIG_PORT
     fi
     rig_define "$host" "$guest" kernel=/run/rig-kernel/vmlinuz initrd=/run/rig-kernel/initrd \
-        append='console=ttyS0 quiet' "${words[@]}" \
+        append='console=ttyS0 quiet no_timer_check' "${words[@]}" \
         devices="$(rig_kernel_serial "$guest" "${RIG_PORT_OF[$host/$guest]}")$devices"
 }
 
