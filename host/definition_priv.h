@@ -45,6 +45,12 @@ int vp_work_prepare(struct vp_work *work, const struct vp_domain *before,
                     const struct vp_domain *after, const char *xml, size_t length,
                     struct vp_error *err);
 int vp_work_save(struct vp_work *work, struct vp_error *err);
+/* Whether libvirt's own calls can make `before` what `after` is (definition_calls.c). */
+bool vp_work_calls_suffice(const struct vp_work *work, xmlNode *root,
+                           const struct vp_domain *before, const struct vp_domain *after);
+/* Makes them. 0 done, to be read back; 1: this driver has no such calls, define; -1. */
+int vp_work_call(struct vp_work *work, const struct vp_domain *before,
+                 const struct vp_domain *after, struct vp_error *err);
 /* The records as they were: nothing was defined. context: the work. */
 void vp_work_abandon(void *context);
 

@@ -59,7 +59,6 @@ mapfile -t good < <(defined "${files[@]}")
 check "libvirt defines some of the corpus" test "${#good[@]}" -gt 10
 
 malformed='' refused='' rewritten=0 tried=0 rounds=0
-declare -A known
 SECONDS=0
 for dir in "${policies[@]}"; do
     [ "$SECONDS" -lt "${RIG_CORPUS_SECONDS:-20}" ] || break
@@ -78,7 +77,6 @@ for dir in "${policies[@]}"; do
     mapfile -t taken < <(defined "${results[@]}")
     for name in "${results[@]}"; do
         [[ " ${taken[*]} " == *" $name "* ]] && continue
-        known[$name]=1
         refused="$refused ${dir##*/policy-}:${name#new-}"
     done
 done

@@ -257,7 +257,8 @@ START_TEST(refuses_for_the_cpu_only)
     ck_assert_int_eq(run("c1", 3, "prepare"), 1);
     ck_assert_ptr_nonnull(strstr(err, "guest numa is no cells, policy wants 1 cell (vCPUs 0)"));
     ck_assert_int_eq(run("c2", 4, _i ? "migrate" : "restore"), 1);
-    ck_assert_ptr_nonnull(strstr(err, "guest numa is no cells, policy c wants 1 cell (vCPUs 0); this takes effect"));
+    ck_assert_ptr_nonnull(
+        strstr(err, "guest numa is no cells, policy c wants 1 cell (vCPUs 0); this takes effect"));
 }
 END_TEST
 
