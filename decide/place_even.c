@@ -104,17 +104,29 @@ static int in_one_l3(struct vp_place *place, unsigned k, vp_cost *cost)
     int best_l3 = -1;
 
     for (size_t l3 = 0; l3 < place->topology->l3_count; l3++) {
-        int result = place->l3_home[l3] == -2 ? with_nodes(place, k, (int)l3, cost) : 0;
+        int result;
 
+        if (place->l3_home[l3] != -2)
+            continue;
+        result = with_nodes(place, k, (int)l3, cost);
         if (result < 0)
             return -1;
         if (result > 0 && *cost < best) {
             best = *cost;
             best_l3 = (int)l3;
         }
-        vp_place_unload(place);
+        if (result > 0)
+            vp_place_unload(place);
     }
     return best_l3 < 0 ? 0 : with_nodes(place, k, best_l3, cost);
+}
+
+static bool any_shared_l3(const struct vp_place *place)
+{
+    for (size_t l3 = 0; l3 < place->topology->l3_count; l3++)
+        if (place->l3_home[l3] == -2)
+            return true;
+    return false;
 }
 
 int vp_place_even(struct vp_place *place)
@@ -125,6 +137,8 @@ int vp_place_even(struct vp_place *place)
 
     if (most > place->node_count)
         most = (unsigned)place->node_count;
+    if (place->one_l3 && !any_shared_l3(place))
+        most = 1;
     place->apart = true;
     for (unsigned k = most; k > 1 && result == 0; k--)
         result = place->one_l3 ? in_one_l3(place, k, &cost) : with_nodes(place, k, -1, &cost);
