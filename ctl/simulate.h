@@ -56,7 +56,7 @@ struct vp_sim {
     size_t pu_count;
     struct vp_holding sum; /* what all guests hold, as one */
     uint32_t *fixed_users; /* by CPU: guests that hold it non-exclusively */
-    size_t pool_users; /* of the default pool */
+    size_t pool_users;     /* of the default pool */
     /* sum, and what guests have in each of [pool NAME]; NULL without such pools */
     struct vp_holding *all;
     size_t *named_users;

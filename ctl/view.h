@@ -65,7 +65,7 @@ struct vp_enforcer_facts {
     pid_t pid;
     int64_t since_ms, last_sweep_ms;
     int64_t sweep_lag_us, sweep_us; /* -1: unknown */
-    char libvirt[32]; /* "connected", "reconnecting", "" unknown */
+    char libvirt[32];               /* "connected", "reconnecting", "" unknown */
     bool can_repair;
     char why[256];      /* "" none */
     char blind[8][256]; /* what it does not see at once, a sentence each */
