@@ -176,8 +176,8 @@ static void say_placed(const struct vp_enforcer *enforcer, const struct vp_guest
 /* Without a place, or in the pool for want of another. */
 static bool waits(const struct vp_guest_row *row)
 {
-    return row->unplaced || (row->plan && row->plan->mode == VP_MODE_ENFORCE &&
-                             vp_plan_without_room(row->plan));
+    return row->unplaced ||
+           (row->plan && row->plan->mode == VP_MODE_ENFORCE && vp_plan_without_room(row->plan));
 }
 
 /* Guests that had no place may have one where others have left. */
