@@ -21,19 +21,16 @@ join() {
 
 # on_b COMMAND...: on the other host, with the functions of this one
 on_b() {
-    local line status=''
+    local said status
     exec 3<>/dev/tcp/b/7 || return 1
     printf '%s\n' "export LAB_NO_CLEAN=1 LAB_PATIENCE=$LAB_PATIENCE LAB_VARIANTS='$LAB_VARIANTS'" \
         "cd /var/lib/lab && . tests/lab/guest/lib.sh" "{ $(printf '%q ' "$@"); } 2>&1 </dev/null" \
-        'echo "status $?"' exit >&3
-    while IFS= read -r line; do
-        [ -z "$status" ] || printf '%s\n' "$status"
-        status=$line
-    done <&3
+        'printf "\nstatus %s\n" "$?"' exit >&3
+    said=$(cat <&3)
     exec 3<&-
-    [ "$status" = "status 0" ] && return
-    printf '%s\n' "$status"
-    return 1
+    status=${said##*$'\n'} said=${said%$'\n'*}
+    [ -z "${said%$'\n'}" ] || printf '%s\n' "${said%$'\n'}"
+    [ "$status" = "status 0" ] || { echo "$status"; return 1; }
 }
 
 policies() {
