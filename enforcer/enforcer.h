@@ -41,8 +41,9 @@ struct vp_enforcer {
 
     bool disabled;
     char disabled_why[256];
-    char trouble[256]; /* why nothing can be repaired (the ledger is not to be had ...) */
-    bool swept_only;   /* no fanotify: every sweep looks in full */
+    char trouble[256];   /* why nothing can be repaired (the ledger is not to be had ...) */
+    bool writes_limited; /* something is contested: writes are heard of a few times a second */
+    bool swept_only;     /* no fanotify: every sweep looks in full */
     uint64_t sweeps;
     struct vp_trace *trace; /* NULL: not to be had here */
     struct vp_sight sight;
