@@ -11,6 +11,7 @@ static const char *const kind_words[] = {
     [VP_DRIFT_CPUSET_ABOVE] = "cpuset-above",
     [VP_DRIFT_MEMS] = "mems",
     [VP_DRIFT_PIN] = "pin",
+    [VP_DRIFT_GROUP] = "group",
     [VP_DRIFT_SCHEDULER] = "scheduler",
     [VP_DRIFT_SHARES] = "shares",
     [VP_DRIFT_QUOTA] = "quota",
@@ -145,7 +146,7 @@ static int note(struct vp_diffs *diffs, const struct vp_seen *seen, enum vp_drif
     diff->kind = kind;
     diff->wanted = *wanted;
     diff->found = *found;
-    if (kind == VP_DRIFT_PARTITION)
+    if (kind == VP_DRIFT_GROUP)
         snprintf(diff->where, sizeof(diff->where), "%s", seen->group);
     else if (kind != VP_DRIFT_AFFINITY && seen->group[0])
         snprintf(diff->where, sizeof(diff->where), "%.498s/cpuset.cpus", seen->group);
@@ -184,7 +185,7 @@ static int compare_one(const struct vp_seen *seen, const struct vp_cpuset *wante
     vp_cpuset_and(&here, online);
     vp_cpuset_and(&there, online);
     if (seen->has_cpuset && seen->astray) {
-        if (note(diffs, seen, VP_DRIFT_PARTITION, wanted, &seen->effective) < 0)
+        if (note(diffs, seen, VP_DRIFT_GROUP, wanted, &seen->effective) < 0)
             return -1;
     } else if (seen->has_cpuset) {
         bool unset = vp_cpuset_empty(&seen->cpuset);

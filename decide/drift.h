@@ -32,10 +32,11 @@ enum vp_drift_kind {
     VP_DRIFT_CPUSET_ABOVE,
     VP_DRIFT_MEMS,
     VP_DRIFT_PIN,
+    VP_DRIFT_GROUP, /* a thread in another group than libvirt's for it */
     VP_DRIFT_SCHEDULER,
     VP_DRIFT_SHARES,
     VP_DRIFT_QUOTA,
-    VP_DRIFT_PARTITION,
+    VP_DRIFT_PARTITION, /* cpuset-above, where another group's cpuset partition has the CPUs */
     VP_DRIFT_MISSING,
     VP_DRIFT_DEFINITION,
     VP_DRIFT_KINDS, /* how many there are */
@@ -78,7 +79,7 @@ void vp_drift_group(const struct vp_pins *wanted, const struct vp_pin *pin, cons
  * cpuset: the group's own file differs (v2 unset counts as different unless
  * effective equals wanted); cpuset-above: the file is right but effective is
  * narrower; affinity: the thread's mask is not wanted & online, unless
- * cpuset-above already explains it; partition: the thread is astray, then its
+ * cpuset-above already explains it; group: the thread is astray, then its
  * group's files are not judged; missing: a wanted emulator thread that is
  * not there (vCPUs and I/O threads that are not plugged are not missing).
  * Offline CPUs in `wanted` are no difference. 0, or -1 without memory. */

@@ -219,6 +219,7 @@ struct vp_host_conf {
     uint64_t reserved_memory_kib;
     char *uri;
     bool tell_libvirt;
+    bool manage_slices;
     enum vp_verdict on_error; /* ALLOW or REFUSE */
     unsigned hook_limit_ms;
     unsigned sweep_ms; /* VP_SWEEP_AUTO: the enforcer knows */

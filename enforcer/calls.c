@@ -52,7 +52,7 @@ void vp_calls_culprit(const struct vp_trace_event *event, const char *v2_mount,
         vp_culprit_unit(v2_mount, event->cgroup, by->unit, sizeof(by->unit));
 }
 
-static struct vp_watched *guest_of(struct vp_enforcer *enforcer, pid_t tid)
+struct vp_watched *vp_calls_guest(struct vp_enforcer *enforcer, pid_t tid)
 {
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         if (vp_watched_knows(enforcer->guest[i], tid))
@@ -115,7 +115,7 @@ static void new_thread(struct vp_watched *guest, int64_t at_us)
 void vp_calls_take(struct vp_enforcer *enforcer, const struct vp_trace_event *event)
 {
     int64_t at_us = (int64_t)(event->at_ns / 1000);
-    struct vp_watched *guest = guest_of(enforcer, (pid_t)event->target);
+    struct vp_watched *guest = vp_calls_guest(enforcer, (pid_t)event->target);
 
     if (!guest)
         return;

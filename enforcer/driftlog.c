@@ -86,9 +86,9 @@ static void send_record(const struct vp_drift_record *record, const struct texts
                    texts->found, verb);
     else
         vp_journal(priority, id, field, sizeof(field) / sizeof(field[0]),
-                   "%s: %s: %s: wanted CPUs %s, found %s, %s: %s", record->guest, texts->thread,
-                   vp_drift_kind_word(record->kind), texts->wanted,
-                   texts->found[0] ? texts->found : "none", texts->by, verb);
+                   "%s: %s: %s: wanted %s%s, found %s, %s: %s", record->guest, texts->thread,
+                   vp_drift_kind_word(record->kind), record->wanted_text[0] ? "" : "CPUs ",
+                   texts->wanted, texts->found[0] ? texts->found : "none", texts->by, verb);
 }
 
 size_t vp_driftlog_text(const struct vp_drift_record *record, char *text, size_t size)

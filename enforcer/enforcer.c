@@ -15,6 +15,7 @@
 #include "enforcer/sweep.h"
 #include "enforcer/sync.h"
 #include "enforcer/trace.h"
+#include "enforcer/writes.h"
 #include "host/journal.h"
 
 /* Writers wait this long for the ledger at most: a record can wait for the
@@ -100,6 +101,9 @@ void vp_enforcer_run_due(struct vp_enforcer *enforcer)
 {
     int64_t next;
 
+    /* Whatever woke us: libvirt may have begun to work on a guest. */
+    vp_writes_drain(enforcer);
+    vp_trace_drain(enforcer);
     vp_sync(enforcer);
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         struct vp_watched *guest = enforcer->guest[i];

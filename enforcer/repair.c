@@ -14,6 +14,8 @@
 #include "enforcer/record.h"
 #include "enforcer/sync.h"
 #include "enforcer/trace.h"
+#include "enforcer/tunelook.h"
+#include "enforcer/writes.h"
 
 /* A thread that a repair could not put right is tried again after this. */
 #define AGAIN_US 1000000
@@ -46,50 +48,6 @@ static void clear(struct look *look)
 
 /* ---- seeing ---- */
 
-/* An I/O thread that came while the guest runs has no place in its plan yet:
- * libvirt puts it on all CPUs, others' own among them. One that went may still
- * have a CPU booked. */
-static bool outgrown(const struct vp_watched *guest)
-{
-    const struct vp_domain *domain = guest->status->domain;
-    const struct vp_plan *plan = guest->row.plan;
-
-    if (!plan || guest->row.unplaced || plan->mode != VP_MODE_ENFORCE || !guest->wants)
-        return false;
-    for (size_t i = 0; i < domain->iothread_count; i++) {
-        bool planned = false;
-
-        for (size_t j = 0; j < guest->iothread_count; j++)
-            planned |= guest->iothread[j] == domain->iothread[i];
-        if (!planned)
-            return true;
-    }
-    return guest->iothread_count > domain->iothread_count;
-}
-
-static void plan_again(struct vp_enforcer *enforcer, const struct vp_watched *guest)
-{
-    struct vp_error err = {0};
-    bool changed;
-
-    if (enforcer->disabled || vp_patience_held(guest) || !enforcer->engine.ledger)
-        return;
-    if (vp_engine_replan(&enforcer->engine, guest->row.uuid, &changed, &err) < 0)
-        vp_enforcer_complain(enforcer, &err);
-    enforcer->sync_wanted = true;
-}
-
-/* A vCPU that was plugged has libvirt's tuning, to which schedulers cannot be
- * told. What the kernel refuses was said when the guest started. */
-static void tune(struct vp_enforcer *enforcer, const struct vp_watched *guest)
-{
-    struct vp_error err = {0};
-
-    if (enforcer->disabled || vp_patience_held(guest) || guest->row.state != VP_GUEST_RUNNING)
-        return;
-    vp_engine_tune(&enforcer->engine, &guest->row, guest->status, NULL, &err);
-}
-
 static int gather(struct look *look, struct vp_error *err)
 {
     struct vp_watched *guest = look->guest;
@@ -98,10 +56,8 @@ static int gather(struct look *look, struct vp_error *err)
 
     if (vp_watched_refresh(guest, engine, err) < 0)
         return -1;
-    if (reread && outgrown(guest))
-        plan_again(look->enforcer, guest);
     if (reread)
-        tune(look->enforcer, guest);
+        vp_sync_outgrown(look->enforcer, guest);
     if (vp_threads_list(&engine->cgroups, guest->row.pid, guest->status, guest->root,
                         &look->threads, err) < 0)
         return -1;
@@ -145,10 +101,12 @@ static void find_culprit(const struct look *look, const struct vp_diff *diff, st
         snprintf(where, sizeof(where), "%.490s/cpuset.cpus", group_of(look, diff));
     else
         snprintf(where, sizeof(where), "%s", diff->where);
-    call = diff->kind == VP_DRIFT_AFFINITY ? vp_watched_call(look->guest, diff->tid) : NULL;
+    call = diff->kind == VP_DRIFT_AFFINITY || diff->kind == VP_DRIFT_GROUP
+               ? vp_watched_call(look->guest, diff->tid)
+               : NULL;
     write = vp_watched_write(look->guest, where);
     /* A cpuset changes the masks of its threads, too: the later one it was. */
-    if (call && (!write || write->at_us < call->at_us)) {
+    if (call && !call->scheduler && (!write || write->at_us < call->at_us)) {
         *by = call->by;
         *event_us = call->at_us;
         return;
@@ -162,30 +120,51 @@ static void find_culprit(const struct look *look, const struct vp_diff *diff, st
 
 /* ---- judging ---- */
 
-static bool repairable(enum vp_drift_kind kind)
+static bool repairable(const struct look *look, enum vp_drift_kind kind)
 {
-    return kind == VP_DRIFT_CPUSET || kind == VP_DRIFT_AFFINITY;
+    return kind == VP_DRIFT_CPUSET || kind == VP_DRIFT_AFFINITY ||
+           (kind == VP_DRIFT_CPUSET_ABOVE && look->enforcer->engine.set->host.manage_slices);
+}
+
+/* Which group above, and how it keeps the CPUs out. What stands is known. */
+static void find_above(const struct look *look, struct vp_diff *diff)
+{
+    const struct vp_watched *guest = look->guest;
+    struct vp_case *seen = vp_record_find(look->guest, diff->role, diff->index, diff->kind);
+
+    if (!seen || !seen->standing)
+        seen = vp_record_find(look->guest, diff->role, diff->index, VP_DRIFT_PARTITION);
+    if (!seen || !seen->standing || guest->event_us != 0) {
+        vp_above_where(&look->enforcer->engine.cgroups, group_of(look, diff),
+                       &look->enforcer->engine.topology->online, diff);
+        return;
+    }
+    diff->kind = seen->record.kind;
+    diff->found = seen->record.found;
+    snprintf(diff->where, sizeof(diff->where), "%s", seen->record.where);
 }
 
 static void drifted(struct look *look, size_t number)
 {
     struct vp_diff *diff = &look->diffs.item[number];
-    struct vp_case *seen = vp_record_case(look->guest, diff->role, diff->index, diff->kind);
     enum vp_drift_state state;
     struct vp_culprit by;
+    struct vp_case *seen;
     int64_t event_us;
 
+    if (diff->kind == VP_DRIFT_CPUSET &&
+        vp_above_keeps_out(&look->enforcer->engine.cgroups, look->guest->root, &diff->wanted,
+                           &look->enforcer->engine.topology->online))
+        diff->kind = VP_DRIFT_CPUSET_ABOVE;
+    if (diff->kind == VP_DRIFT_CPUSET_ABOVE)
+        find_above(look, diff);
+    seen = vp_record_case(look->guest, diff->role, diff->index, diff->kind);
     if (!seen)
         return;
-    if (diff->kind == VP_DRIFT_CPUSET_ABOVE && seen->standing)
-        snprintf(diff->where, sizeof(diff->where), "%s", seen->record.where);
-    else if (diff->kind == VP_DRIFT_CPUSET_ABOVE)
-        vp_above_where(&look->enforcer->engine.cgroups, group_of(look, diff),
-                       &look->enforcer->engine.topology->online, diff);
     find_culprit(look, diff, &by, &event_us);
     vp_record_seen(look->guest, seen, diff, &by, event_us);
     state = vp_patience_state(look->enforcer, look->guest, seen, look->now_us);
-    if (state == VP_DRIFT_REPAIRED && repairable(diff->kind))
+    if (state == VP_DRIFT_REPAIRED && repairable(look, diff->kind))
         look->repair[number] = true;
     else
         vp_record_state(seen, state == VP_DRIFT_REPAIRED ? VP_DRIFT_OPEN : state, -1);
@@ -320,6 +299,22 @@ static void keep_intent(struct look *look)
     vp_intent_keep(&look->enforcer->intent);
 }
 
+/* [host] manage-slices: the groups above, before the guest's own. */
+static void widen(struct look *look)
+{
+    const struct vp_engine *engine = &look->enforcer->engine;
+    struct vp_error err = {0};
+
+    for (size_t i = 0; i < look->diffs.count; i++) {
+        const struct vp_diff *diff = &look->diffs.item[i];
+
+        if (look->repair[i] && diff->kind == VP_DRIFT_CPUSET_ABOVE &&
+            vp_above_widen(&engine->cgroups, group_of(look, diff), &diff->wanted,
+                           &engine->topology->online, &err) < 0)
+            vp_enforcer_complain(look->enforcer, &err);
+    }
+}
+
 static void repair(struct look *look)
 {
     struct vp_enforcer *enforcer = look->enforcer;
@@ -331,6 +326,8 @@ static void repair(struct look *look)
     if (look->touched.count == 0)
         return;
     keep_intent(look);
+    if (enforcer->engine.set->host.manage_slices)
+        widen(look);
     if (vp_pin_apply(&enforcer->engine.cgroups, &look->touched, guest->root, &look->pins,
                      &enforcer->engine.topology->online, false, &report, &err) < 0)
         vp_fail(&err, VP_HOST, "out of memory");
@@ -369,6 +366,23 @@ static void finish(struct look *look)
         guest->fresh = false;
 }
 
+/* libvirt has begun to work on the guest since we began to look: its step is
+ * not ours to undo half-way. */
+static bool interrupted(struct look *look)
+{
+    struct vp_watched *guest = look->guest;
+    int64_t wait;
+
+    if (look->diffs.count == 0)
+        return false;
+    vp_writes_drain(look->enforcer);
+    wait = vp_patience_wait(guest, vp_clock_us());
+    if (wait <= 0)
+        return false;
+    vp_watched_due(guest, vp_clock_us() + wait);
+    return true;
+}
+
 static void look_now(struct look *look)
 {
     struct vp_watched *guest = look->guest;
@@ -391,9 +405,12 @@ static void look_now(struct look *look)
         vp_watched_due(guest, look->now_us);
         return;
     }
+    if (interrupted(look))
+        return;
     guest->looks++;
     judge(look);
     repair(look);
+    vp_tunelook(look->enforcer, guest, look->now_us);
     finish(look);
     /* A decision made while we wrote may want something else than what we wrote. */
     if (vp_sync_outdated(look->enforcer))

@@ -12,6 +12,7 @@
 #include "decide/error.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/metrics.h"
+#include "enforcer/patience.h"
 #include "enforcer/record.h"
 #include "enforcer/trace.h"
 #include "host/journal.h"
@@ -220,7 +221,7 @@ static int read_rows(struct vp_enforcer *enforcer, bool *room, struct vp_error *
 }
 
 /* What guests of its partition may use of its pool; all of it where that
- * would leave nothing. */
+ * would leave nothing, or where narrowing is undone. */
 static int pool_of(struct vp_enforcer *enforcer, const struct vp_watched *guest,
                    struct vp_cpuset *pool, struct vp_error *err)
 {
@@ -231,7 +232,8 @@ static int pool_of(struct vp_enforcer *enforcer, const struct vp_watched *guest,
     if (guest->row.plan && guest->row.plan->pool &&
         vp_engine_pool(&enforcer->engine, guest->row.plan->pool, pool, err) < 0)
         return -1;
-    if (vp_cgroup_partition_cpus(&enforcer->engine.cgroups, domain->partition, &allowed, NULL) ==
+    if (!enforcer->engine.set->host.manage_slices &&
+        vp_cgroup_partition_cpus(&enforcer->engine.cgroups, domain->partition, &allowed, NULL) ==
             0 &&
         vp_cpuset_meets(pool, &allowed))
         vp_cpuset_and(pool, &allowed);
@@ -335,6 +337,40 @@ void vp_sync(struct vp_enforcer *enforcer)
         snprintf(enforcer->trouble, sizeof(enforcer->trouble), "%.250s",
                  result < 0 ? err.text : "");
     vp_enforcer_state(enforcer);
+}
+
+/* An I/O thread that came while the guest runs has no place in its plan yet:
+ * libvirt puts it on all CPUs, others' own among them. One that went may still
+ * have a CPU booked. */
+static bool outgrown(const struct vp_watched *guest)
+{
+    const struct vp_domain *domain = guest->status->domain;
+    const struct vp_plan *plan = guest->row.plan;
+
+    if (!plan || guest->row.unplaced || plan->mode != VP_MODE_ENFORCE || !guest->wants)
+        return false;
+    for (size_t i = 0; i < domain->iothread_count; i++) {
+        bool planned = false;
+
+        for (size_t j = 0; j < guest->iothread_count; j++)
+            planned |= guest->iothread[j] == domain->iothread[i];
+        if (!planned)
+            return true;
+    }
+    return guest->iothread_count > domain->iothread_count;
+}
+
+void vp_sync_outgrown(struct vp_enforcer *enforcer, const struct vp_watched *guest)
+{
+    struct vp_error err = {0};
+    bool changed;
+
+    if (!outgrown(guest) || enforcer->disabled || vp_patience_held(guest) ||
+        !enforcer->engine.ledger)
+        return;
+    if (vp_engine_replan(&enforcer->engine, guest->row.uuid, &changed, &err) < 0)
+        vp_enforcer_complain(enforcer, &err);
+    enforcer->sync_wanted = true;
 }
 
 /* ---- the sweep's part ---- */

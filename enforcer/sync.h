@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 struct vp_enforcer;
+struct vp_watched;
 
 /* The ledger's rows become the guests that are watched. */
 
@@ -23,5 +24,9 @@ bool vp_sync_lives(const struct vp_guest_row *row);
 /* Sweep: leases that have ended, the ledger's
  * file replaced; sets adopt_wanted or asks libvirt about old leases. */
 void vp_sync_check(struct vp_enforcer *enforcer);
+
+/* The guest's status file was read anew: plans it again if it has an I/O thread
+ * that its plan does not know. */
+void vp_sync_outgrown(struct vp_enforcer *enforcer, const struct vp_watched *guest);
 
 #endif

@@ -40,6 +40,7 @@ struct vp_watched *vp_watched_new(struct vp_guest_row *row)
     guest->row = *row;
     *row = (struct vp_guest_row){0};
     guest->status_changed = true;
+    guest->plan_since_ms = vp_now_ms();
     parse_would(guest);
     return guest;
 }
@@ -66,6 +67,8 @@ void vp_watched_row(struct vp_watched *guest, struct vp_guest_row *row)
 {
     bool other_process = row->pid != guest->row.pid || row->pid_start != guest->row.pid_start;
 
+    if (row->gen != guest->row.gen)
+        guest->plan_since_ms = vp_now_ms();
     vp_guest_row_clear(&guest->row);
     guest->row = *row;
     *row = (struct vp_guest_row){0};

@@ -66,6 +66,7 @@ struct vp_watched {
     struct vp_packed pins; /* what each thread should have now */
     struct vp_pins before; /* ... and had to have a moment before pins_since_ms */
     int64_t pins_since_ms;
+    int64_t plan_since_ms;      /* since when the ledger has the plan that it has */
     int64_t libvirt_since_us;   /* since when threads follow pins of libvirt's that differ; 0 */
     bool told;                  /* libvirt's pins were seen to be ours since then */
     struct vp_threads threads;  /* as the last full look found them */

@@ -5,16 +5,16 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "decide/error.h"
+#include "enforcer/calls.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/patience.h"
-
-#define CPUSET_FILE "/cpuset.cpus"
 
 static enum vp_writer writer_of(const struct vp_enforcer *enforcer, pid_t pid,
                                 struct vp_culprit *by)
@@ -34,14 +34,50 @@ static bool same_file(const char *path, const struct stat *file)
     return stat(path, &st) == 0 && st.st_ino == file->st_ino && st.st_dev == file->st_dev;
 }
 
-/* The file as this process names it, if it is one of the guest's. The writer
- * may have another mount namespace, where the path starts differently: the
- * inode says whether it is the same file. */
+/* What is looked at when it is written to. */
+static bool is_setting(const char *name)
+{
+    static const char *const names[] = {
+        "cpuset.cpus", "cpuset.mems",      "cpuset.cpus.partition", "cpu.shares",
+        "cpu.weight",  "cpu.cfs_quota_us", "cpu.cfs_period_us",     "cpu.max",
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Threads are moved by a write to these, of the group where they go. */
+static bool is_move(const char *name)
+{
+    return strcmp(name, "tasks") == 0 || strcmp(name, "cgroup.procs") == 0 ||
+           strcmp(name, "cgroup.threads") == 0;
+}
+
+/* The hierarchies that are watched: of the cpuset controller and, where that is
+ * another one, of the cpu controller. */
+static const char *mount_of(const struct vp_enforcer *enforcer, size_t number)
+{
+    const struct vp_engine *engine = &enforcer->engine;
+    const char *cpuset = engine->cgroups.mount, *cpu = engine->cpu_cgroups.mount;
+
+    if (number == 0)
+        return cpuset;
+    return number == 1 && engine->cpu_cgroups.version != VP_CGROUP_NONE && strcmp(cpu, cpuset) != 0
+               ? cpu
+               : NULL;
+}
+
+/* The file as this process names it, if it is one of the guest's, or of a group
+ * above it. The writer may have another mount namespace, where the path starts
+ * differently: the inode says whether it is the same file. */
 static bool in_guest(const struct vp_enforcer *enforcer, const struct vp_watched *guest,
                      const char *path, const struct stat *file, char *where, size_t size)
 {
     size_t mount = strlen(enforcer->engine.cgroups.mount);
-    const char *below, *found;
+    const char *below, *found, *dir;
 
     if (!guest->root[0] || strncmp(guest->root, enforcer->engine.cgroups.mount, mount) != 0)
         return false;
@@ -49,23 +85,31 @@ static bool in_guest(const struct vp_enforcer *enforcer, const struct vp_watched
     found = strstr(path, below);
     if (!found || found[strlen(below)] != '/')
         return false;
-    snprintf(where, size, "%s%s", guest->root, found + strlen(below));
-    return same_file(where, file);
+    for (size_t i = 0; (dir = mount_of(enforcer, i)) != NULL; i++) {
+        snprintf(where, size, "%s%s", dir, found);
+        if (same_file(where, file))
+            return true;
+    }
+    return false;
 }
 
-static bool is_cpuset_file(const char *path)
+static bool above_guest(const struct vp_enforcer *enforcer, const struct vp_watched *guest,
+                        const char *path)
 {
-    size_t length = strlen(path), name = strlen(CPUSET_FILE);
+    const char *slash = strrchr(path, '/'), *dir;
+    size_t mount = strlen(enforcer->engine.cgroups.mount);
 
-    return length > name && strcmp(path + length - name, CPUSET_FILE) == 0;
-}
+    if (strncmp(guest->root, enforcer->engine.cgroups.mount, mount) != 0)
+        return false;
+    for (size_t i = 0; (dir = mount_of(enforcer, i)) != NULL; i++) {
+        size_t own = strlen(dir), rest = (size_t)(slash - path) - own;
 
-static bool above_guest(const struct vp_watched *guest, const char *path)
-{
-    size_t length = strlen(path) - strlen(CPUSET_FILE);
-
-    return guest->root[0] && strncmp(guest->root, path, length) == 0 &&
-           (guest->root[length] == '/' || guest->root[length] == '\0');
+        if (strncmp(path, dir, own) == 0 && path + own <= slash &&
+            strncmp(guest->root + mount, path + own, rest) == 0 &&
+            (guest->root[mount + rest] == '/' || guest->root[mount + rest] == '\0'))
+            return true;
+    }
+    return false;
 }
 
 static void note(struct vp_watched *guest, const char *where, const struct vp_culprit *by,
@@ -88,13 +132,79 @@ static void note(struct vp_watched *guest, const char *where, const struct vp_cu
     vp_watched_due(guest, now_us + wait);
 }
 
+/* A thread that is in that list now was put there by this write, or was there. */
+static void take_moved(struct vp_enforcer *enforcer, const char *list, const struct vp_culprit *by,
+                       int64_t now_us)
+{
+    const char *at = list;
+
+    while (*at) {
+        char *end;
+        pid_t tid = (pid_t)strtol(at, &end, 10);
+        struct vp_watched *guest = end == at ? NULL : vp_calls_guest(enforcer, tid);
+        struct vp_call *call = guest ? vp_watched_call_add(guest, tid) : NULL;
+
+        if (call) {
+            call->by = *by;
+            call->foreign = true;
+            call->at_us = now_us;
+            if (guest->event_us == 0)
+                guest->event_us = now_us;
+            vp_watched_due(guest, now_us);
+        }
+        at = end + strspn(end, "\n");
+        if (end == at && *at)
+            return;
+    }
+}
+
+/* Somebody moved threads into a group that is none of a guest's. Which they
+ * were the event does not say: those of a guest are in the group's list now.
+ * Container managers do this all day: a long list is left to the sweep. */
+static void take_move(struct vp_enforcer *enforcer, int fd, const struct vp_culprit *by,
+                      int64_t now_us)
+{
+    char list[16384];
+    ssize_t length = pread(fd, list, sizeof(list) - 1, 0);
+
+    if (length <= 0 || length == sizeof(list) - 1)
+        return;
+    list[length] = '\0';
+    take_moved(enforcer, list, by, now_us);
+}
+
+/* A write to a guest's own file, or to one of a group above it. */
+static void take_setting(struct vp_enforcer *enforcer, const char *path, const struct stat *file,
+                         pid_t pid, int64_t now_us)
+{
+    enum vp_writer writer = VP_WRITER_OTHER;
+    char where[PATH_MAX];
+    struct vp_culprit by;
+    bool known = false;
+
+    for (size_t i = 0; i < enforcer->guest_count; i++) {
+        struct vp_watched *guest = enforcer->guest[i];
+
+        if (!guest->root[0])
+            continue;
+        if (!in_guest(enforcer, guest, path, file, where, sizeof(where))) {
+            if (!above_guest(enforcer, guest, path))
+                continue;
+            snprintf(where, sizeof(where), "%s", path);
+        }
+        if (!known)
+            writer = writer_of(enforcer, pid, &by);
+        known = true;
+        note(guest, where, &by, writer, now_us);
+    }
+}
+
 static void take_write(struct vp_enforcer *enforcer, int fd, pid_t pid, int64_t now_us)
 {
-    char link[64], path[PATH_MAX], where[PATH_MAX];
+    char link[64], path[PATH_MAX];
     struct vp_culprit by;
-    enum vp_writer writer = VP_WRITER_OTHER;
-    bool known = false;
     struct stat file;
+    const char *name;
     ssize_t length;
 
     if (pid == getpid())
@@ -104,21 +214,13 @@ static void take_write(struct vp_enforcer *enforcer, int fd, pid_t pid, int64_t 
     if (length <= 0)
         return;
     path[length] = '\0';
-    if (!is_cpuset_file(path) || fstat(fd, &file) < 0)
+    name = strrchr(path, '/');
+    if (!name || (!is_setting(name + 1) && !is_move(name + 1)) || fstat(fd, &file) < 0)
         return;
-    for (size_t i = 0; i < enforcer->guest_count; i++) {
-        struct vp_watched *guest = enforcer->guest[i];
-
-        if (!in_guest(enforcer, guest, path, &file, where, sizeof(where))) {
-            if (!above_guest(guest, path))
-                continue;
-            snprintf(where, sizeof(where), "%s", path);
-        }
-        if (!known)
-            writer = writer_of(enforcer, pid, &by);
-        known = true;
-        note(guest, where, &by, writer, now_us);
-    }
+    if (is_setting(name + 1))
+        take_setting(enforcer, path, &file, pid, now_us);
+    else if (writer_of(enforcer, pid, &by) == VP_WRITER_OTHER)
+        take_move(enforcer, fd, &by, now_us);
 }
 
 void vp_writes_drain(struct vp_enforcer *enforcer)
@@ -178,6 +280,7 @@ static int on_write(sd_event_source *source, int fd, uint32_t events, void *data
 int vp_writes_start(struct vp_enforcer *enforcer, struct vp_error *err)
 {
     const struct vp_cgroups *cgroups = &enforcer->engine.cgroups;
+    const char *mount;
     int fd, result;
 
     if (cgroups->version == VP_CGROUP_NONE)
@@ -186,12 +289,14 @@ int vp_writes_start(struct vp_enforcer *enforcer, struct vp_error *err)
     fd = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return vp_fail_errno(err, VP_HOST, errno, "fanotify");
-    if (fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY, AT_FDCWD,
-                      cgroups->mount) < 0) {
-        int number = errno;
+    for (size_t i = 0; (mount = mount_of(enforcer, i)) != NULL; i++) {
+        int number;
 
+        if (fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY, AT_FDCWD, mount) == 0)
+            continue;
+        number = errno;
         close(fd);
-        return vp_fail_errno(err, VP_HOST, number, "fanotify on %s", cgroups->mount);
+        return vp_fail_errno(err, VP_HOST, number, "fanotify on %s", mount);
     }
     enforcer->fanotify = fd;
     result = sd_event_add_io(enforcer->event, NULL, fd, EPOLLIN, on_write, enforcer);

@@ -238,3 +238,19 @@ int vp_levels_narrowing(const struct vp_cgroups *cgroups, const struct vp_levels
     }
     return -1;
 }
+
+int vp_levels_widen(const struct vp_cgroups *cgroups, const struct vp_levels *levels,
+                    const struct vp_cpuset *wanted, struct vp_error *err)
+{
+    for (size_t i = 1; i + 1 < levels->count; i++) {
+        const struct vp_level *level = &levels->item[i];
+        struct vp_cpuset cpus = level->cpus;
+
+        if (!level->set || vp_cpuset_within(wanted, &level->cpus))
+            continue;
+        vp_cpuset_or(&cpus, wanted);
+        if (vp_cgroup_write_cpus(cgroups, level->dir, &cpus, err) < 0)
+            return -1;
+    }
+    return 0;
+}

@@ -60,4 +60,10 @@ void vp_levels_clear(struct vp_levels *levels);
 int vp_levels_narrowing(const struct vp_cgroups *cgroups, const struct vp_levels *levels,
                         const struct vp_cpuset *wanted, const char **file, struct vp_cpuset *value);
 
+/* Adds `wanted` to the cpuset.cpus of each level but the mount and the last that
+ * has one without it, from the outermost on. 0, or -1 at the first that the
+ * kernel refuses. */
+int vp_levels_widen(const struct vp_cgroups *cgroups, const struct vp_levels *levels,
+                    const struct vp_cpuset *wanted, struct vp_error *err);
+
 #endif

@@ -190,7 +190,7 @@ START_TEST(astray)
     want(&pins, VP_ROLE_EMULATOR, 0, "0-1");
     ck_assert_int_eq(vp_drift_compare(&pins, &seen, 1, &online, &diffs), 0);
     print_diffs(&diffs, text, sizeof(text));
-    ck_assert_str_eq(text, "partition 9, affinity 9, missing ");
+    ck_assert_str_eq(text, "group 9, affinity 9, missing ");
     ck_assert_str_eq(diffs.item[0].where, "/other/vcpu0");
     vp_diffs_clear(&diffs);
     vp_pins_clear(&pins);

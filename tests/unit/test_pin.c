@@ -252,8 +252,8 @@ START_TEST(thread_moved_away)
     apply(false);
     file_has("vcpu0", &high); /* where it should be is right again */
     ck_assert_uint_eq(report.left.count, 1);
-    ck_assert_msg(strstr(err.text, "still differs: partition"), "%s", err.text);
-    ck_assert_int_eq(report.left.item[0].kind, VP_DRIFT_PARTITION);
+    ck_assert_msg(strstr(err.text, "still differs: group"), "%s", err.text);
+    ck_assert_int_eq(report.left.item[0].kind, VP_DRIFT_GROUP);
     ck_assert_int_eq(report.left.item[0].tid, guest.tid[0]);
     ck_assert_str_eq(report.left.item[0].where, guest.base);
     has(guest.tid[0], &high); /* its mask at least */

@@ -96,8 +96,8 @@ static const struct {
 } v2_cases[] = {
     {"/g/emulator", "\n", false, 0, VP_DRIFT_DEFINITION}, /* unset, and that is enough */
     {"/g/emulator", "\n", true, 1, VP_DRIFT_CPUSET_ABOVE},
-    {"/elsewhere", "\n", false, 0, VP_DRIFT_PARTITION}, /* a group without cpuset files */
-    {"/g", "\n", false, 0, VP_DRIFT_PARTITION},
+    {"/elsewhere", "\n", false, 0, VP_DRIFT_GROUP}, /* a group without cpuset files */
+    {"/g", "\n", false, 0, VP_DRIFT_GROUP},
 };
 
 START_TEST(made_v2_tree)
