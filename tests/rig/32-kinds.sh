@@ -37,7 +37,7 @@ value() {
 }
 # undone KIND FILE WRONG RIGHT
 undone() {
-    rig_exec a sh -c "echo $3 >$2; sleep 0.5" || return
+    rig_exec a sh -c "echo $3 >$2; sleep 0.5; :" || return
     rig_wait 5 value "$2" "$4" && rig_wait 3 assert_drift a "$1" repaired &&
         assert_eq "by.comm" sh "$(rig_drift a "$1" repaired by.comm)"
 }
@@ -62,7 +62,7 @@ check "and libvirt is told" rig_wait 10 told
 
 check "a thread is moved out of its group" rig_exec a sh -c \
     "mkdir /sys/fs/cgroup/cpuset/else && cat /sys/fs/cgroup/cpuset/cpuset.mems >/sys/fs/cgroup/cpuset/else/cpuset.mems &&
-    echo $all >/sys/fs/cgroup/cpuset/else/cpuset.cpus && echo $tid >/sys/fs/cgroup/cpuset/else/tasks; sleep 0.3"
+    echo $all >/sys/fs/cgroup/cpuset/else/cpuset.cpus && echo $tid >/sys/fs/cgroup/cpuset/else/tasks; sleep 0.3; :"
 check "which is seen at once" rig_wait 2 assert_drift a group open
 check "with its author" assert_eq "by.comm" sh "$(rig_drift a group open by.comm)"
 check "and where it is" assert_match "where" "*/else" "$(rig_drift a group open where)"
@@ -84,7 +84,7 @@ above=${own%/*}/cpuset.cpus
 narrow() {
     rig_signal a virtpind STOP
     rig_exec a bash -c "for g in $own/*/ $own/; do echo $rest >\$g/cpuset.cpus || exit 1; done
-        echo $rest >$above; kill -CONT $(rig_daemon_pid a virtpind); sleep 0.5"
+        echo $rest >$above; kill -CONT $(rig_daemon_pid a virtpind); sleep 0.5; :"
 }
 where_above() {
     assert_eq "where" "$above" "$(rig_drift a cpuset-above "$1" where)"
