@@ -144,6 +144,11 @@ placement = shared
 CONF
 rig_enforcer_start a >/dev/null || rig_die "the enforcer does not come up"
 rig_wait 20 assert_guest a db1 cpus "$last" >/dev/null || rig_die "db1 gets no CPU: $(rig_exec a virtpin status)"
+# what differs when the enforcer comes is put right one guest after the other
+for guest in $neighbours; do
+    rig_wait 20 assert_affinity a "$guest" vcpu 1 "$rest" >/dev/null ||
+        rig_die "$guest is not kept off: $(rig_exec a virtpin status "$guest")"
+done
 measure "virtpin, disturbed" disturbed
 repaired=$(rig_exec a virtpin drift 2>/dev/null | grep -c repaired)
 
