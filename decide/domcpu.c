@@ -64,8 +64,17 @@ static int read_features(const xmlNode *node, struct vp_guest_cpu *cpu, struct v
     return 0;
 }
 
-/* Ids may be left out: cells are then numbered as they stand (libvirt,
- * virDomainNumaDefParseXML). */
+static bool has_cell(const struct vp_domain *domain, uint64_t id)
+{
+    for (size_t i = 0; i < domain->cell_count; i++) {
+        if (domain->cell[i].id == id)
+            return true;
+    }
+    return false;
+}
+
+/* Ids may be left out: cells are then numbered as they stand. Of two with the
+ * same id libvirt wants to know nothing (virDomainNumaDefParseXML). */
 static int read_cell(const xmlNode *node, struct vp_domain *domain, struct vp_error *err)
 {
     struct vp_guest_cell *cell = &domain->cell[domain->cell_count];
@@ -75,6 +84,10 @@ static int read_cell(const xmlNode *node, struct vp_domain *domain, struct vp_er
     *cell = (struct vp_guest_cell){0};
     if (vp_xml_attr_number(node, "id", 0, VP_VCPUS_MAX - 1, &id, err) < 0)
         return -1;
+    if (has_cell(domain, id))
+        return vp_fail(err, VP_INPUT,
+                       "line %ld: <cell>: found a second one with id %llu, legal each id once",
+                       xmlGetLineNo(node), (unsigned long long)id);
     cell->id = (unsigned)id;
     if (vp_xml_attr(node, "cpus") && vp_xml_attr_cpuset(node, "cpus", &cell->vcpus, err) < 0)
         return -1;

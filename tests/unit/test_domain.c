@@ -313,6 +313,7 @@ static const struct {
     {D("<cpu><feature policy='require'/></cpu>"), "<feature>: found no name="},
     {D("<cpu><numa><cell cpus='x'/></numa></cpu>"), "<cell cpus=>: found \"x\""},
     {D("<cpu><numa><cell memory='x'/></numa></cpu>"), "<cell memory=>: found \"x\""},
+    {D("<cpu><numa><cell id='1'/><cell/></numa></cpu>"), "found a second one with id 1"},
 };
 
 START_TEST(refuses)
