@@ -104,6 +104,6 @@ for name in guestcpu/numa-auto-two guestcpu/tuning-more-vcpus vcpus/all guestcpu
     *) failed "$name: the guest is what the golden pair says" "$said" ;;
     esac
 done
-[ -z "$absent" ] || skip "golden pairs" "this host offers not:$absent"
-[ "$left" = 0 ] || skip "golden pairs" "no time for $left of them"
+[ -z "$absent" ] || echo "# not offered by this host:$absent"
+[ "$left" = 0 ] || echo "# no time for $left more of them; RIG_GOLDEN_SECONDS gives it"
 check "some of them start here" test "$started" -gt 1
