@@ -11,11 +11,12 @@
  * The first is beside numa = single, the others, which know no such bound, beside
  * numa = fewest; thread-policy is prefer for all.
  *
- * Sizes and lifetimes have the shape that Cortez et al. publish of Azure (Resource
- * Central, SOSP 2017): most guests have 1 or 2 vCPUs, each doubling is rarer; most
- * live for minutes to hours, few for weeks, and those hold most of the CPU time
- * (here sizes 1 to 32 by a table, lifetimes log-normal with sigma 1.5). Load is
- * mean CPUs wanted over CPUs of the host.
+ * Sizes and lifetimes are a table of our own, after what is told of public clouds
+ * (Cortez et al., Resource Central, SOSP 2017, has figures of Azure's): most
+ * guests have 1 or 2 vCPUs, each doubling is rarer; most live for minutes to
+ * hours, few for weeks, and those hold most of the CPU time (here sizes 1 to 32,
+ * lifetimes log-normal with sigma 1.5). Load is mean CPUs wanted over CPUs of the
+ * host.
  * usage: churn [ARRIVALS [SEEDS]] */
 #include <math.h>
 #include <stdio.h>
