@@ -141,7 +141,7 @@ static int revert_children(xmlNode *root, const xmlNode *original, const char *n
         part = vp_tree_part(root, name, err);
         return part ? copy_children(part, before, is, err) : -1;
     }
-    if (part && !before && !part->properties)
+    if (part && !before)
         vp_tree_remove_empty(part);
     return 0;
 }
@@ -167,9 +167,9 @@ static int revert_hint(xmlNode *root, const xmlNode *original, bool *changed, st
     *changed = true;
     vp_rewrite_remove(kvm, is_hint);
     if (!before || !next_such(before->children, is_hint)) {
-        if (kvm && !before && !kvm->properties)
+        if (kvm && !before)
             vp_tree_remove_empty(kvm);
-        if (!vp_xml_child(original, "features") && !features->properties)
+        if (!vp_xml_child(original, "features"))
             vp_tree_remove_empty(features);
         return 0;
     }
@@ -212,7 +212,7 @@ static int revert_cpu(xmlNode *root, const xmlNode *original, bool *changed, str
     if (revert_children(root, original, "cpu", is_cpu_child, changed, err) < 0)
         return -1;
     cpu = vp_xml_child(root, "cpu");
-    if (cpu && !before && !cpu->properties)
+    if (cpu && !before)
         vp_tree_remove_empty(cpu);
     return 0;
 }

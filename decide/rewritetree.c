@@ -166,7 +166,7 @@ void vp_tree_remove(xmlNode *element)
 
 void vp_tree_remove_empty(xmlNode *node)
 {
-    if (node && !has_content(node))
+    if (node && !node->properties && !has_content(node))
         vp_tree_remove(node);
 }
 

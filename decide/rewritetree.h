@@ -25,7 +25,8 @@ xmlNode *vp_tree_last_of(const xmlNode *parent, const char *const *names);
  * without elements and comments becomes empty. */
 void vp_tree_remove(xmlNode *element);
 
-/* Removes `node` if nothing but white space is left in it. */
+/* Removes `node` if it has no attributes and nothing but white space is left in
+ * it. NULL is allowed. */
 void vp_tree_remove_empty(xmlNode *node);
 
 /* A new element without a namespace; NULL without memory. */

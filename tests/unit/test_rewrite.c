@@ -12,9 +12,7 @@
 #include "decide/cleanup.h"
 #include "decide/error.h"
 #include "decide/rewrite.h"
-#include "tests/unit/rewritecheck.h"
-
-#define GOLDEN "tests/unit/golden/rewrite/"
+#include "tests/unit/goldencheck.h"
 
 static const struct golden {
     const char *name, *input;
@@ -61,6 +59,7 @@ static const struct golden {
     {"pins-same", "placed", VP_CPU_KEEP, NULL, {0}, "e=1 v1=1 v0=0 i1=2", false},
     {"pins-none", "tuned", VP_CPU_KEEP, NULL, {0}, "", false},
     {"pins-numad", "numad", VP_CPU_KEEP, NULL, {0}, "v0=4 v1=5", false},
+    {"pins-numatune-kept", "numad-marked", VP_CPU_KEEP, NULL, {0}, "v0=4 v1=5", false},
     {"pins-cpuset", "custom", VP_CPU_KEEP, NULL, {0}, "v0=4 v1=5 v2=6 v3=7", false},
     {"pins-metadata", "metadata", VP_CPU_KEEP, NULL, {0}, "v0=4", false},
     {"pins-renamed", "marked", VP_CPU_KEEP, NULL, {0}, "v0=4 v1=5 e=0", false},
@@ -79,38 +78,6 @@ static const struct golden {
 };
 
 /* ---- a case's parts ---- */
-
-static char *read_file(const char *path, size_t *length)
-{
-    FILE *file = fopen(path, "r");
-    char *text = calloc(1, 1 << 16);
-
-    ck_assert_ptr_nonnull(text);
-    *length = file ? fread(text, 1, (1 << 16) - 1, file) : 0;
-    if (file)
-        fclose(file);
-    return text;
-}
-
-static char *read_input(const struct golden *test, size_t *length)
-{
-    char path[200];
-    char *text;
-
-    snprintf(path, sizeof(path), GOLDEN "%s.xml", test->input);
-    text = read_file(path, length);
-    ck_assert_msg(*length > 0, "%s cannot be read", path);
-    return text;
-}
-
-static xmlDoc *parse(const char *text, size_t length)
-{
-    struct vp_error err = {0};
-    xmlDoc *doc = vp_xml_parse(text, length, &err);
-
-    ck_assert_msg(doc != NULL, "%s", err.text);
-    return doc;
-}
 
 static void make_policy(const struct golden *test, struct vp_policy *policy, char **model)
 {
@@ -191,17 +158,6 @@ static int facets_of(const struct golden *test)
            (test->pins || test->strip ? CHECK_PINS : 0);
 }
 
-static void check_equal(xmlDoc *a, xmlDoc *b, int facets)
-{
-    char *left = check_canonical(a, facets), *right = check_canonical(b, facets);
-
-    ck_assert_ptr_nonnull(left);
-    ck_assert_ptr_nonnull(right);
-    ck_assert_str_eq(left, right);
-    xmlFree(left);
-    xmlFree(right);
-}
-
 /* libvirt never writes an element twice; reverting joins what stood in two,
  * which means the same to it. */
 static bool is_joined(const struct golden *test)
@@ -214,30 +170,22 @@ static bool is_joined(const struct golden *test)
 START_TEST(matches_golden)
 {
     const struct golden *test = &golden[_i];
-    VP_AUTO(free) char *input = NULL, *text = NULL, *printed = NULL, *wanted = NULL;
+    VP_AUTO(free) char *input = NULL, *text = NULL, *printed = NULL;
     VP_AUTO(xmlFreeDoc) xmlDoc *doc = NULL;
     size_t length, printed_length, size;
-    char path[200];
+    char name[100];
     bool changed;
     FILE *out = open_memstream(&text, &size);
 
-    input = read_input(test, &length);
-    doc = parse(input, length);
+    input = golden_input("rewrite", test->input, &length);
+    doc = golden_parse(input, length);
     changed = run_case(test, doc, out);
     ck_assert_int_eq(vp_xml_print(doc, changed, input, length, &printed, &printed_length, NULL), 0);
     ck_assert_uint_eq(strlen(printed), printed_length);
     fputs(printed, out);
     fclose(out);
-    snprintf(path, sizeof(path), GOLDEN "%s.ok", test->name);
-    if (getenv("VIRTPIN_REGENERATE")) {
-        FILE *file = fopen(path, "w");
-
-        ck_assert_ptr_nonnull(file);
-        fputs(text, file);
-        fclose(file);
-    }
-    wanted = read_file(path, &length);
-    ck_assert_msg(strcmp(text, wanted) == 0, "%s:\n%s\nwanted:\n%s", path, text, wanted);
+    snprintf(name, sizeof(name), "rewrite/%s", test->name);
+    golden_compare(name, text);
 }
 END_TEST
 
@@ -251,18 +199,18 @@ START_TEST(leaves_the_rest)
     size_t length, printed_length;
     bool changed;
 
-    input = read_input(test, &length);
-    before = parse(input, length);
-    doc = parse(input, length);
+    input = golden_input("rewrite", test->input, &length);
+    before = golden_parse(input, length);
+    doc = golden_parse(input, length);
     changed = run_case(test, doc, NULL);
-    check_equal(before, doc, changed ? facets_of(test) : 0);
+    golden_equal(before, doc, changed ? facets_of(test) : 0);
     ck_assert_int_eq(vp_xml_print(doc, changed, input, length, &printed, &printed_length, NULL), 0);
     if (!changed) {
         ck_assert_uint_eq(printed_length, length);
         ck_assert_mem_eq(printed, input, length);
     }
-    again = parse(printed, printed_length);
-    check_equal(doc, again, 0);
+    again = golden_parse(printed, printed_length);
+    golden_equal(doc, again, 0);
 }
 END_TEST
 
@@ -274,12 +222,12 @@ START_TEST(is_idempotent)
     VP_AUTO(xmlFreeDoc) xmlDoc *once = NULL;
     size_t length;
 
-    input = read_input(test, &length);
-    doc = parse(input, length);
+    input = golden_input("rewrite", test->input, &length);
+    doc = golden_parse(input, length);
     run_case(test, doc, NULL);
     once = xmlCopyDoc(doc, 1);
     ck_assert(!run_case(test, doc, NULL));
-    check_equal(once, doc, 0);
+    golden_equal(once, doc, 0);
 }
 END_TEST
 
@@ -294,9 +242,9 @@ START_TEST(reverts)
     bool changed, reverted;
     size_t length;
 
-    input = read_input(test, &length);
-    before = parse(input, length);
-    doc = parse(input, length);
+    input = golden_input("rewrite", test->input, &length);
+    before = golden_parse(input, length);
+    doc = golden_parse(input, length);
     changed = run_case(test, doc, NULL);
     ck_assert_msg(vp_rewrite_revert(xmlDocGetRootElement(doc), xmlDocGetRootElement(before), facets,
                                     3, &reverted, &err) == 0,
@@ -304,7 +252,7 @@ START_TEST(reverts)
     ck_assert_int_eq(reverted, changed);
     if (is_joined(test))
         return;
-    check_equal(before, doc, 0);
+    golden_equal(before, doc, 0);
     ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(doc), xmlDocGetRootElement(before),
                                        facets, 3, &reverted, &err),
                      0);
@@ -324,15 +272,15 @@ START_TEST(reverts_one)
     bool reverted;
     size_t length;
 
-    input = read_input(test, &length);
-    before = parse(input, length);
-    doc = parse(input, length);
+    input = golden_input("rewrite", test->input, &length);
+    before = golden_parse(input, length);
+    doc = golden_parse(input, length);
     run_case(test, doc, NULL);
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(doc), xmlDocGetRootElement(before),
                                            &facets[i], 1, &reverted, NULL),
                          0);
-        check_equal(before, doc, is_joined(test) ? CHECK_PINS : left[i]);
+        golden_equal(before, doc, is_joined(test) ? CHECK_PINS : left[i]);
     }
 }
 END_TEST
@@ -488,8 +436,8 @@ END_TEST
 
 static void strip_after(const char *xml)
 {
-    VP_AUTO(xmlFreeDoc) xmlDoc *before = parse(xml, strlen(xml));
-    VP_AUTO(xmlFreeDoc) xmlDoc *doc = parse(xml, strlen(xml));
+    VP_AUTO(xmlFreeDoc) xmlDoc *before = golden_parse(xml, strlen(xml));
+    VP_AUTO(xmlFreeDoc) xmlDoc *doc = golden_parse(xml, strlen(xml));
     struct vp_pins pins = {0};
     bool changed;
 
@@ -499,7 +447,7 @@ static void strip_after(const char *xml)
     ck_assert(changed);
     ck_assert_int_eq(vp_rewrite_strip(xmlDocGetRootElement(doc), &changed, NULL), 0);
     ck_assert(changed);
-    check_equal(before, doc, 0);
+    golden_equal(before, doc, 0);
     vp_pins_clear(&pins);
 }
 
@@ -518,7 +466,7 @@ END_TEST
 START_TEST(refuses_pins)
 {
     static const char xml[] = "<domain><name>a</name></domain>";
-    VP_AUTO(xmlFreeDoc) xmlDoc *doc = parse(xml, sizeof(xml) - 1);
+    VP_AUTO(xmlFreeDoc) xmlDoc *doc = golden_parse(xml, sizeof(xml) - 1);
     struct vp_pins pins = {0};
     struct vp_cpuset none = {0}, one = {.w = {1}};
     struct vp_error err = {0};
@@ -555,7 +503,7 @@ START_TEST(keeps_prolog)
         bool changed;
 
         snprintf(text, sizeof(text), "%s%s", heads[i], body);
-        doc = parse(text, strlen(text));
+        doc = golden_parse(text, strlen(text));
         ck_assert_int_eq(
             vp_rewrite_pins(xmlDocGetRootElement(doc), &(struct vp_pins){0}, "p", &changed, NULL),
             0);
@@ -586,8 +534,8 @@ START_TEST(reverts_on_today)
         "<vcpu cpuset=\"1-2\">4</vcpu><cputune><shares>7</shares></cputune>"
         "<cpu mode=\"custom\"><model>EPYC</model><topology cores=\"1\" sockets=\"4\" threads=\"1\">"
         "</topology><feature name=\"vmx\"></feature></cpu></domain>";
-    VP_AUTO(xmlFreeDoc) xmlDoc *original = parse(old, sizeof(old) - 1);
-    VP_AUTO(xmlFreeDoc) xmlDoc *doc = parse(now, sizeof(now) - 1);
+    VP_AUTO(xmlFreeDoc) xmlDoc *original = golden_parse(old, sizeof(old) - 1);
+    VP_AUTO(xmlFreeDoc) xmlDoc *doc = golden_parse(now, sizeof(now) - 1);
     bool changed;
     char *text;
 

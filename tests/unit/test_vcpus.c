@@ -15,9 +15,8 @@
 #include "decide/rewrite.h"
 #include "decide/vcpus.h"
 #include "decide/vcputopology.h"
-#include "tests/unit/rewritecheck.h"
+#include "tests/unit/goldencheck.h"
 
-#define GOLDEN "tests/unit/golden/vcpus/"
 #define AUTO                                                                                       \
     {                                                                                              \
         .sockets = VP_TOPOLOGY_AUTO                                                                \
@@ -210,38 +209,6 @@ static const struct golden {
 };
 enum { GOLDENS = sizeof(golden) / sizeof(golden[0]) };
 
-static char *read_file(const char *path, size_t *length)
-{
-    FILE *file = fopen(path, "r");
-    char *text = calloc(1, 1 << 16);
-
-    ck_assert_ptr_nonnull(text);
-    *length = file ? fread(text, 1, (1 << 16) - 1, file) : 0;
-    if (file)
-        fclose(file);
-    return text;
-}
-
-static char *read_input(const struct golden *test, size_t *length)
-{
-    char path[200];
-    char *text;
-
-    snprintf(path, sizeof(path), GOLDEN "%s.xml", test->input);
-    text = read_file(path, length);
-    ck_assert_msg(*length > 0, "%s cannot be read", path);
-    return text;
-}
-
-static xmlDoc *parse(const char *text, size_t length)
-{
-    struct vp_error err = {0};
-    xmlDoc *doc = vp_xml_parse(text, length, &err);
-
-    ck_assert_msg(doc != NULL, "%s", err.text);
-    return doc;
-}
-
 static bool rewrite(const struct golden *test, xmlDoc *doc, FILE *out)
 {
     struct vp_changes changes = {0};
@@ -263,44 +230,25 @@ static bool rewrite(const struct golden *test, xmlDoc *doc, FILE *out)
     return changed;
 }
 
-static void check_equal(xmlDoc *a, xmlDoc *b, int facets)
-{
-    char *left = check_canonical(a, facets), *right = check_canonical(b, facets);
-
-    ck_assert_ptr_nonnull(left);
-    ck_assert_ptr_nonnull(right);
-    ck_assert_str_eq(left, right);
-    xmlFree(left);
-    xmlFree(right);
-}
-
 START_TEST(matches_golden)
 {
     const struct golden *test = &golden[_i];
-    VP_AUTO(free) char *input = NULL, *text = NULL, *printed = NULL, *wanted = NULL;
+    VP_AUTO(free) char *input = NULL, *text = NULL, *printed = NULL;
     VP_AUTO(xmlFreeDoc) xmlDoc *doc = NULL;
     size_t length, printed_length, size;
-    char path[200];
+    char name[100];
     FILE *out = open_memstream(&text, &size);
     bool changed;
 
-    input = read_input(test, &length);
-    doc = parse(input, length);
+    input = golden_input("vcpus", test->input, &length);
+    doc = golden_parse(input, length);
     changed = rewrite(test, doc, out);
     ck_assert_int_eq(changed, test->facets != 0);
     ck_assert_int_eq(vp_xml_print(doc, changed, input, length, &printed, &printed_length, NULL), 0);
     fputs(printed, out);
     fclose(out);
-    snprintf(path, sizeof(path), GOLDEN "%s.ok", test->name);
-    if (getenv("VIRTPIN_REGENERATE")) {
-        FILE *file = fopen(path, "w");
-
-        ck_assert_ptr_nonnull(file);
-        fputs(text, file);
-        fclose(file);
-    }
-    wanted = read_file(path, &length);
-    ck_assert_msg(strcmp(text, wanted) == 0, "%s:\n%s\nwanted:\n%s", path, text, wanted);
+    snprintf(name, sizeof(name), "vcpus/%s", test->name);
+    golden_compare(name, text);
 }
 END_TEST
 
@@ -313,14 +261,14 @@ START_TEST(leaves_the_rest)
     VP_AUTO(xmlFreeDoc) xmlDoc *once = NULL;
     size_t length;
 
-    input = read_input(test, &length);
-    before = parse(input, length);
-    doc = parse(input, length);
+    input = golden_input("vcpus", test->input, &length);
+    before = golden_parse(input, length);
+    doc = golden_parse(input, length);
     rewrite(test, doc, NULL);
-    check_equal(before, doc, test->facets);
+    golden_equal(before, doc, test->facets);
     once = xmlCopyDoc(doc, 1);
     ck_assert_msg(!rewrite(test, doc, NULL), "not idempotent");
-    check_equal(once, doc, 0);
+    golden_equal(once, doc, 0);
 }
 END_TEST
 
@@ -335,9 +283,9 @@ START_TEST(reverts)
     int left = test->facets;
     size_t length;
 
-    input = read_input(test, &length);
-    before = parse(input, length);
-    doc = parse(input, length);
+    input = golden_input("vcpus", test->input, &length);
+    before = golden_parse(input, length);
+    doc = golden_parse(input, length);
     rewrite(test, doc, NULL);
     for (int i = 0; i < 3; i++) {
         struct vp_error err = {0};
@@ -348,7 +296,7 @@ START_TEST(reverts)
                       "%s", err.text);
         ck_assert_int_eq(reverted, (left & of[i]) != 0);
         left &= ~of[i];
-        check_equal(before, doc, left);
+        golden_equal(before, doc, left);
     }
 }
 END_TEST
