@@ -35,9 +35,19 @@ unsigned vp_guest_numa_count(const struct vp_domain *domain, const struct vp_pol
     return wanted > 0 ? wanted : (unsigned)domain->cell_count;
 }
 
-static bool is_mapped(const struct vp_policy *policy)
+/* A map of other vCPUs than the guest has is none: it was made for a count
+ * that the guest cannot have. */
+static bool is_mapped(const struct vp_policy *policy, unsigned vcpus)
 {
-    return policy->guest_numa == VP_GUEST_NUMA_AUTO && facts_of(policy)->mapped;
+    const struct vp_numa_facts *facts = facts_of(policy);
+    struct vp_cpuset all = {0}, every = {0};
+
+    if (policy->guest_numa != VP_GUEST_NUMA_AUTO || !facts->mapped)
+        return false;
+    vp_cpuset_add_range(&every, 0, (int)vcpus - 1);
+    for (unsigned i = 0; i < facts->count; i++)
+        vp_cpuset_or(&all, &facts->vcpus[i]);
+    return vp_cpuset_equal(&all, &every);
 }
 
 /* Every vCPU in one cell, ids as they stand, and where the nodes are known for
@@ -45,6 +55,7 @@ static bool is_mapped(const struct vp_policy *policy)
 static bool is_met(const struct vp_domain *domain, const struct vp_policy *policy, unsigned vcpus,
                    unsigned count)
 {
+    bool mapped = is_mapped(policy, vcpus);
     struct vp_cpuset all = {0}, every = {0};
 
     if (domain->cell_count != count)
@@ -55,7 +66,7 @@ static bool is_met(const struct vp_domain *domain, const struct vp_policy *polic
 
         if (cell->id != i || vp_cpuset_empty(&cell->vcpus) || vp_cpuset_meets(&all, &cell->vcpus))
             return false;
-        if (is_mapped(policy) && !vp_cpuset_equal(&cell->vcpus, &facts_of(policy)->vcpus[i]))
+        if (mapped && !vp_cpuset_equal(&cell->vcpus, &facts_of(policy)->vcpus[i]))
             return false;
         vp_cpuset_or(&all, &cell->vcpus);
     }
@@ -73,12 +84,13 @@ static uint64_t unit_of(const struct vp_domain *domain)
 
 static void split_vcpus(const struct vp_policy *policy, unsigned vcpus, struct vp_cells *cells)
 {
+    bool mapped = is_mapped(policy, vcpus);
     unsigned next = 0;
 
     for (unsigned i = 0; i < cells->count; i++) {
         unsigned share = vcpus / cells->count + (i < vcpus % cells->count);
 
-        if (is_mapped(policy)) {
+        if (mapped) {
             cells->vcpus[i] = facts_of(policy)->vcpus[i];
             continue;
         }
