@@ -65,12 +65,19 @@ void vp_vcpus_say(const struct vp_vcpus *vcpus, char *text, size_t size)
 
 /* ---- what the policy wants ---- */
 
-/* Cells that guest-numa makes anew hold as many vCPUs as there are then. */
+/* Cells that hold as many vCPUs as there are then, as they are or as guest-numa
+ * makes them anew. */
 static bool cells_follow(const struct vp_domain *domain, const struct vp_policy *policy)
 {
+    struct vp_cpuset held = {0}, wanted;
     struct vp_cells cells;
     char why[256];
 
+    for (size_t i = 0; i < domain->cell_count; i++)
+        vp_cpuset_or(&held, &domain->cell[i].vcpus);
+    first_ones(&wanted, 0, policy->vcpus);
+    if (vp_cpuset_equal(&held, &wanted))
+        return true;
     return vp_guest_numa_wanted(domain, policy, policy->vcpus, &cells, why, sizeof(why)) &&
            cells.count > 0;
 }

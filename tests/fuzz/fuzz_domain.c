@@ -73,8 +73,8 @@ static void make_pins(unsigned turn, struct vp_pins *pins)
     must(vp_pins_add(pins, VP_ROLE_VHOST, 0, &cpus) == 0, "memory");
 }
 
-/* Returns the facets changed. */
-static int rewrite(xmlDoc *doc, unsigned turn, unsigned vcpus)
+/* Returns the facets changed, and prints what should not be: the second time. */
+static int rewrite(xmlDoc *doc, unsigned turn, unsigned vcpus, bool again)
 {
     xmlNode *root = xmlDocGetRootElement(doc);
     struct vp_changes changes = {0};
@@ -89,6 +89,8 @@ static int rewrite(xmlDoc *doc, unsigned turn, unsigned vcpus)
     for (size_t i = 0; i < changes.count; i++)
         if (!changes.item[i].impossible)
             facets |= check_of(changes.item[i].facet);
+    if (again && facets != 0)
+        say_changes(&changes);
     if (turn % 5 != 0) {
         make_pins(turn, &pins);
         must(vp_rewrite_pins(root, &pins, "fuzz", &changed, NULL) == 0, "pins rewritten");
@@ -112,14 +114,14 @@ static void try_rewrite(const char *text, size_t size, unsigned turn, unsigned v
     int facets;
 
     must(before && doc, "parsed again");
-    facets = rewrite(doc, turn, vcpus);
+    facets = rewrite(doc, turn, vcpus, false);
     must_equal(before, doc, facets, "equal outside the facets");
     must(vp_xml_print(doc, facets != 0, text, size, &out, &length, NULL) == 0, "printed");
     if (facets == 0)
         must(length == size && memcmp(out, text, size) == 0, "no change, same bytes");
     again = vp_xml_parse(out, length, NULL);
     must(again != NULL, "well-formed");
-    must(rewrite(again, turn, vcpus) == 0, "idempotent");
+    must(rewrite(again, turn, vcpus, true) == 0, "idempotent");
     must(vp_rewrite_revert(xmlDocGetRootElement(again), xmlDocGetRootElement(before), all,
                            VP_FACETS, &changed, NULL) == 0,
          "reverted");

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "decide/rewrite.h"
 #include "tests/unit/rewritecheck.h"
 
 /* What the targets that rewrite domains ask of it. */
@@ -30,6 +31,14 @@ static inline void must_equal(xmlDoc *a, xmlDoc *b, int facets, const char *what
     must(!left || !right || strcmp(left, right) == 0, what);
     xmlFree(left);
     xmlFree(right);
+}
+
+static inline void say_changes(const struct vp_changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        fprintf(stderr, "%s: %s -> %s%s\n", vp_facet_word(changes->item[i].facet),
+                changes->item[i].from, changes->item[i].to,
+                changes->item[i].impossible ? " (impossible)" : "");
 }
 
 /* Text among the elements, which no domain has: a rewrite joins or parts it,

@@ -153,6 +153,7 @@ static const struct golden {
     {"numa-named", "named", "guest-numa = 3\n", 0, 0, 0, NULL},
     {"numa-named-vcpus", "named", "vcpus = 12\nguest-numa = 3\n", 0, 0, 0, NULL},
     {"numa-unknown-vcpus", "cells", "vcpus = 12\nguest-numa = auto\n", 0, 0, 0, NULL},
+    {"numa-held-already", "cells-more", "vcpus = 4\nguest-numa = 1\n", 0, 0, 0, NULL},
     {"numa-with-all", "comment",
      "cpu-mode = host-model\ncpu-features = +pcid\nguest-numa = 2\ntopology = auto\n"
      "vcpu-scheduler = batch\n",
