@@ -15,13 +15,15 @@
 #include "decide/finding.h"
 #include "decide/guestnuma.h"
 #include "decide/policydraft.h"
+#include "decide/policykeys.h"
 #include "decide/rewrite.h"
 #include "host/confread.h"
 #include "host/nested.h"
 #include "tests/unit/goldencheck.h"
 
 #define ALL_FACETS                                                                                 \
-    (CHECK_CPU | CHECK_DETAILS | CHECK_TOPOLOGY | CHECK_TUNING | CHECK_VCPUS | CHECK_NUMA)
+    (CHECK_CPU | CHECK_DETAILS | CHECK_TOPOLOGY | CHECK_TUNING | CHECK_VCPUS | CHECK_NUMA |        \
+     CHECK_AGENT)
 
 static const struct vp_numa_facts one_node = {.count = 1};
 static const struct vp_numa_facts two_nodes = {
@@ -52,6 +54,10 @@ static const struct golden {
      0, NULL},
     {"match-strict", "host-model", "cpu-mode = custom\ncpu-models = EPYC\ncpu-match = strict\n", 0,
      0, 0, NULL},
+    {"match-exact", "host-model",
+     "cpu-mode = custom\ncpu-models = EPYC\ncpu-match = exact\ncpu-fallback = forbid\n"
+     "cpu-check = partial\n",
+     0, 0, 0, NULL},
     {"check-full", "custom", "cpu-check = full\n", 0, 0, 0, NULL},
     {"check-new-mode", "passthrough", "cpu-mode = host-model\ncpu-check = none\n", 0, 0, 0, NULL},
     {"check-no-cpu", "plain", "cpu-check = full\n", 0, 0, 0, NULL},
@@ -140,6 +146,24 @@ static const struct golden {
      "cpu-mode = maximum\ntopology = auto\nshares = 512\nperiod = 20000\nquota = -1\n"
      "vcpu-scheduler = rr:1\n",
      0, 0, 0, NULL},
+    {"topology-max-sockets", "plain",
+     "vcpus = 12\ntopology = auto\nmax-sockets = 2\npreferred-cores = 2\n", 0, 0, 0, NULL},
+    {"topology-max-cores", "plain", "vcpus = 12\ntopology = auto\nmax-cores = 4\n", 0, 0, 0, NULL},
+    {"topology-max-threads", "plain",
+     "vcpus = 12\ntopology = auto\nmax-threads = 1\nplacement = dedicated\nthread-policy = "
+     "require\n",
+     0, 0, 0, NULL},
+    {"topology-max-too-little", "plain",
+     "topology = auto\nmax-sockets = 1\nmax-cores = 3\nmax-threads = 1\n", 0, 0, 0, NULL},
+    {"topology-preferred-sockets", "plain", "topology = auto\npreferred-sockets = 2\n", 0, 0, 0,
+     NULL},
+    {"topology-preferred-cores", "plain", "vcpus = 12\ntopology = auto\npreferred-cores = 3\n", 0,
+     0, 0, NULL},
+    {"topology-preferred-threads", "line", "topology = auto\npreferred-threads = 2\n", 0, 0, 0,
+     NULL},
+    {"vcpus-and-agent", "plain",
+     "vcpus = 6\nvcpus-current = 2\nvcpus-hotplug = yes\nguest-agent = yes\n", 0, 0, 0, NULL},
+    {"vcpus-no-hotplug", "plain", "vcpus-current = 3\nvcpus-hotplug = no\n", 0, 0, 0, NULL},
     {"numa-two", "plain", "guest-numa = 2\n", 0, 0, 0, NULL},
     {"numa-uneven", "custom", "vcpus = 7\nguest-numa = 3\n", 0, 0, 0, NULL},
     {"numa-topology", "cells", "vcpus = 12\nguest-numa = 3\ntopology = auto\n", 0, 0, 0, NULL},
@@ -247,9 +271,12 @@ END_TEST
 START_TEST(keeps_its_promises)
 {
     static const enum vp_facet facets[] = {VP_FACET_TOPOLOGY, VP_FACET_FEATURES, VP_FACET_TUNING,
-                                           VP_FACET_NUMA,     VP_FACET_VCPUS,    VP_FACET_CPU};
-    static const enum vp_facet backwards[] = {VP_FACET_CPU,  VP_FACET_VCPUS,    VP_FACET_TUNING,
-                                              VP_FACET_NUMA, VP_FACET_FEATURES, VP_FACET_TOPOLOGY};
+                                           VP_FACET_NUMA,     VP_FACET_VCPUS,    VP_FACET_AGENT,
+                                           VP_FACET_CPU};
+    static const enum vp_facet backwards[] = {VP_FACET_CPU,     VP_FACET_AGENT, VP_FACET_VCPUS,
+                                              VP_FACET_TUNING,  VP_FACET_NUMA,  VP_FACET_FEATURES,
+                                              VP_FACET_TOPOLOGY};
+    enum { FACETS = sizeof(facets) / sizeof(facets[0]) };
     const struct golden *test = &golden[_i];
     VP_AUTO(free) char *input = NULL, *again = NULL;
     VP_AUTO(xmlFreeDoc) xmlDoc *before = NULL;
@@ -268,14 +295,59 @@ START_TEST(keeps_its_promises)
     golden_equal(once, doc, 0);
     other = xmlCopyDoc(doc, 1);
     ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(doc), xmlDocGetRootElement(before),
-                                       facets, 6, &reverted, NULL),
+                                       facets, FACETS, &reverted, NULL),
                      0);
     ck_assert_int_eq(reverted, changed);
     ck_assert_int_eq(vp_rewrite_revert(xmlDocGetRootElement(other), xmlDocGetRootElement(before),
-                                       backwards, 6, &reverted, NULL),
+                                       backwards, FACETS, &reverted, NULL),
                      0);
     golden_equal(before, other, 0);
     golden_equal(before, doc, 0);
+}
+END_TEST
+
+/* ---- no key without one ---- */
+
+static bool is_tried(const char *key, const char *word)
+{
+    char line[100];
+
+    snprintf(line, sizeof(line), "\n%s = %s%s", key, word, word[0] ? "\n" : "");
+    for (size_t i = 0; i < sizeof(golden) / sizeof(golden[0]); i++) {
+        char keys[1024];
+
+        snprintf(keys, sizeof(keys), "\n%s", golden[i].keys);
+        if (strstr(keys, line))
+            return true;
+    }
+    return false;
+}
+
+static void every_word_is_tried(const struct vp_key_row *row)
+{
+    char words[256], *rest, *word;
+
+    snprintf(words, sizeof(words), "%s", row->legal);
+    for (word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
+        ck_assert_msg(strcmp(word, "keep") == 0 || is_tried(row->name, word),
+                      "no golden pair for %s = %s", row->name, word);
+}
+
+START_TEST(every_key_has_a_golden)
+{
+    unsigned count, seen = 0;
+    const struct vp_key_row *row = vp_keys_of("policy", &count);
+
+    for (unsigned i = 0; i < count; i++) {
+        if (strcmp(row[i].group, "guest CPU") != 0 && strcmp(row[i].group, "guest topology") != 0 &&
+            strcmp(row[i].group, "tuning") != 0)
+            continue;
+        seen++;
+        ck_assert_msg(is_tried(row[i].name, ""), "no golden pair for %s", row[i].name);
+        if (row[i].use->ops->alternatives)
+            every_word_is_tried(&row[i]);
+    }
+    ck_assert_uint_eq(seen, 28);
 }
 END_TEST
 
@@ -381,6 +453,7 @@ int main(void)
     tcase_add_loop_test(tcase, matches_golden, 0, cases);
     tcase_add_loop_test(tcase, keeps_its_promises, 0, cases);
     tcase_add_loop_test(tcase, compares, 0, sizeof(checks) / sizeof(checks[0]));
+    tcase_add_test(tcase, every_key_has_a_golden);
     tcase_add_test(tcase, asks_the_module);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
