@@ -16,22 +16,6 @@
 /* The tree operations below report through *changed; what changed is already
  * known from the comparison. */
 
-static int set_text(xmlNode *node, const char *text, struct vp_error *err)
-{
-    xmlNode *content = xmlNewDocText(node->doc, (const xmlChar *)text);
-
-    if (!content)
-        return vp_xml_no_memory(err);
-    while (node->children) {
-        xmlNode *child = node->children;
-
-        xmlUnlinkNode(child);
-        xmlFreeNode(child);
-    }
-    xmlAddChild(node, content);
-    return 0;
-}
-
 static void remove_child(xmlNode *parent, const char *name)
 {
     xmlNode *child = vp_xml_child(parent, name);
@@ -61,7 +45,7 @@ static int write_model(xmlNode *cpu, const char *name, const char *fallback, str
     }
     if (vp_tree_set(model, "fallback", fallback, &changed, err) < 0)
         return -1;
-    return now && strcmp(now, name) == 0 ? 0 : set_text(model, name, err);
+    return now && strcmp(now, name) == 0 ? 0 : vp_tree_text(model, name, err);
 }
 
 /* <cpu> to the policy's mode. What belonged to another mode goes: check= and

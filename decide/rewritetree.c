@@ -177,6 +177,22 @@ xmlNode *vp_tree_element(xmlDoc *doc, const char *name)
     return xmlNewDocNode(doc, NULL, (const xmlChar *)name, NULL);
 }
 
+int vp_tree_text(xmlNode *node, const char *text, struct vp_error *err)
+{
+    xmlNode *content = xmlNewDocText(node->doc, (const xmlChar *)text);
+
+    if (!content)
+        return vp_xml_no_memory(err);
+    while (node->children) {
+        xmlNode *child = node->children;
+
+        xmlUnlinkNode(child);
+        xmlFreeNode(child);
+    }
+    xmlAddChild(node, content);
+    return 0;
+}
+
 int vp_tree_set(xmlNode *node, const char *name, const char *value, bool *changed,
                 struct vp_error *err)
 {

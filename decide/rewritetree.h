@@ -32,6 +32,9 @@ void vp_tree_remove_empty(xmlNode *node);
 /* A new element without a namespace; NULL without memory. */
 xmlNode *vp_tree_element(xmlDoc *doc, const char *name);
 
+/* Makes `text` all that stands in `node`. */
+int vp_tree_text(xmlNode *node, const char *text, struct vp_error *err);
+
 /* Makes attribute `name` be `value` (NULL: absent). *changed is set to true
  * if it was not so before, and left alone otherwise. */
 int vp_tree_set(xmlNode *node, const char *name, const char *value, bool *changed,

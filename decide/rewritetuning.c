@@ -154,23 +154,13 @@ static xmlNode *make_element(xmlNode *cputune, enum vp_tuning_key key, struct vp
 static int write_number(xmlNode *cputune, enum vp_tuning_key key, long long value,
                         struct vp_error *err)
 {
-    xmlNode *node = make_element(cputune, key, err), *content;
+    xmlNode *node = make_element(cputune, key, err);
     char text[32];
 
     if (!node)
         return -1;
     snprintf(text, sizeof(text), "%lld", value);
-    content = xmlNewDocText(node->doc, (const xmlChar *)text);
-    if (!content)
-        return vp_xml_no_memory(err);
-    while (node->children) {
-        xmlNode *child = node->children;
-
-        xmlUnlinkNode(child);
-        xmlFreeNode(child);
-    }
-    xmlAddChild(node, content);
-    return 0;
+    return vp_tree_text(node, text, err);
 }
 
 static int write_scheduler(xmlNode *cputune, const struct vp_vcpu_scheduler *scheduler,
