@@ -109,6 +109,21 @@ void vp_record_state(struct vp_case *seen, enum vp_drift_state state, int64_t re
         vp_driftlog(record);
 }
 
+void vp_record_settle(struct vp_watched *guest, enum vp_role role, unsigned index,
+                      enum vp_drift_kind kind, bool differs)
+{
+    struct vp_case *seen = vp_record_find(guest, role, index, kind);
+
+    if (!seen || !seen->standing)
+        return; /* a quiet one */
+    if (differs) {
+        vp_record_state(seen, VP_DRIFT_OPEN, -1);
+        return;
+    }
+    vp_contest_repaired(&seen->contest, vp_now_ms());
+    vp_record_state(seen, VP_DRIFT_REPAIRED, vp_clock_us() - seen->event_us);
+}
+
 void vp_record_contested(const struct vp_case *seen, bool begins)
 {
     if (begins)

@@ -31,6 +31,10 @@ void vp_record_seen(struct vp_watched *guest, struct vp_case *seen, const struct
  * without us. Says so in the journal where the state is news. */
 void vp_record_state(struct vp_case *seen, enum vp_drift_state state, int64_t repair_us);
 
+/* A repair was tried: REPAIRED, with what it took since the event, or still OPEN. */
+void vp_record_settle(struct vp_watched *guest, enum vp_role role, unsigned index,
+                      enum vp_drift_kind kind, bool differs);
+
 /* Contested begins or is over: one journal record each. */
 void vp_record_contested(const struct vp_case *seen, bool begins);
 

@@ -270,20 +270,6 @@ static bool still_differs(const struct vp_diffs *left, const struct vp_diff *dif
     return false;
 }
 
-static void settle_case(struct look *look, const struct vp_diff *diff, bool differs)
-{
-    struct vp_case *seen = vp_record_find(look->guest, diff->role, diff->index, diff->kind);
-
-    if (!seen || !seen->standing)
-        return; /* a quiet one */
-    if (differs) {
-        vp_record_state(seen, VP_DRIFT_OPEN, -1);
-        return;
-    }
-    vp_contest_repaired(&seen->contest, vp_now_ms());
-    vp_record_state(seen, VP_DRIFT_REPAIRED, vp_clock_us() - seen->event_us);
-}
-
 /* Differences that the journal has not had: it hears of them after the repair. */
 static void keep_intent(struct look *look)
 {
@@ -340,7 +326,8 @@ static void repair(struct look *look)
 
         if (!look->repair[i])
             continue;
-        settle_case(look, &look->diffs.item[i], differs);
+        vp_record_settle(guest, look->diffs.item[i].role, look->diffs.item[i].index,
+                         look->diffs.item[i].kind, differs);
         if (differs)
             vp_watched_due(guest, look->now_us + AGAIN_US);
     }

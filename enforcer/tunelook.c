@@ -132,20 +132,6 @@ static bool still_differs(const struct vp_tuning_diffs *left, const struct vp_tu
     return false;
 }
 
-static void settle(struct vp_watched *guest, const struct vp_tuning_diff *diff, bool differs)
-{
-    struct vp_case *seen = vp_record_find(guest, role_of(diff), diff->index, diff->kind);
-
-    if (!seen || !seen->standing)
-        return; /* a quiet one */
-    if (differs) {
-        vp_record_state(seen, VP_DRIFT_OPEN, -1);
-        return;
-    }
-    vp_contest_repaired(&seen->contest, vp_now_ms());
-    vp_record_state(seen, VP_DRIFT_REPAIRED, vp_clock_us() - seen->event_us);
-}
-
 static void repair(struct vp_enforcer *enforcer, struct vp_watched *guest,
                    const struct vp_tuning *wanted, const struct vp_tuning_diffs *diffs,
                    const bool *chosen)
@@ -164,7 +150,8 @@ static void repair(struct vp_enforcer *enforcer, struct vp_watched *guest,
 
         if (!chosen[i])
             continue;
-        settle(guest, &diffs->item[i], differs);
+        vp_record_settle(guest, role_of(&diffs->item[i]), diffs->item[i].index,
+                         diffs->item[i].kind, differs);
         if (differs)
             vp_watched_due(guest, vp_clock_us() + AGAIN_US);
     }
