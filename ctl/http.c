@@ -8,26 +8,18 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "decide/error.h"
+#include "host/clock.h"
 
 #define LIMIT_MS 5000
 #define HEAD_MOST 8192
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static bool await(int fd, short events, int64_t deadline)
 {
     struct pollfd wait = {.fd = fd, .events = events};
-    int64_t left = deadline - now_ms();
+    int64_t left = deadline - vp_clock_ms();
 
     return left > 0 && poll(&wait, 1, (int)left) > 0;
 }
@@ -61,7 +53,7 @@ static int judge(const char *text, int *head)
 
 int vp_http_read(int fd, int *head)
 {
-    int64_t deadline = now_ms() + LIMIT_MS;
+    int64_t deadline = vp_clock_ms() + LIMIT_MS;
     char text[HEAD_MOST + 1];
     size_t length = 0;
 
@@ -139,7 +131,7 @@ static void finish(int fd, int64_t deadline)
 int vp_http_answer(int fd, int status, int head, const char *body, size_t length,
                    struct vp_error *err)
 {
-    int64_t deadline = now_ms() + LIMIT_MS;
+    int64_t deadline = vp_clock_ms() + LIMIT_MS;
     char text[512];
     int used;
 

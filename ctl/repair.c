@@ -4,21 +4,13 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "decide/cleanup.h"
 #include "decide/error.h"
+#include "host/clock.h"
 #include "host/engine.h"
 #include "host/pin.h"
 #include "host/threads.h"
-
-static int64_t monotonic_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 static int compare(struct vp_engine *engine, const struct vp_guest_row *row, struct vp_diffs *diffs,
                    struct vp_error *err)
@@ -97,14 +89,14 @@ int vp_repair_guest(struct vp_engine *engine, const struct vp_guest_row *row, bo
 {
     struct vp_diffs before = {0}, left = {0};
     struct vp_pin_report report = {0};
-    int64_t began = monotonic_us(), took;
+    int64_t began = vp_clock_us(), took;
     int result;
 
     *repaired = (struct vp_repaired){0};
     result = compare(engine, row, &before, err);
     if (result == 0)
         result = vp_engine_apply(engine, row->uuid, false, &report, err);
-    took = monotonic_us() - began;
+    took = vp_clock_us() - began;
     if (result == 0)
         result = compare(engine, row, &left, err);
     repaired->differed = (unsigned)before.count;

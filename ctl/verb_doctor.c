@@ -17,6 +17,7 @@
 #include "decide/cleanup.h"
 #include "decide/error.h"
 #include "decide/policy.h"
+#include "host/clock.h"
 #include "host/engine.h"
 #include "version.h"
 

@@ -11,6 +11,7 @@
 #include "decide/cleanup.h"
 #include "decide/drift.h"
 #include "decide/error.h"
+#include "host/clock.h"
 #include "host/engine.h"
 
 #define POLL_MS 200

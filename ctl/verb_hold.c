@@ -6,6 +6,7 @@
 #include "ctl/output.h"
 #include "decide/cleanup.h"
 #include "decide/error.h"
+#include "host/clock.h"
 #include "host/engine.h"
 
 static void print_hold(const struct vp_ctl *ctl, const char *guest, int64_t until_ms)

@@ -11,6 +11,7 @@
 #include "ctl/view.h"
 #include "decide/cleanup.h"
 #include "decide/error.h"
+#include "host/clock.h"
 #include "host/engine.h"
 #include "host/metrics.h"
 #include "version.h"

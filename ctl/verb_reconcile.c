@@ -10,6 +10,7 @@
 #include "ctl/view.h"
 #include "decide/cleanup.h"
 #include "decide/error.h"
+#include "host/clock.h"
 #include "host/engine.h"
 #include "host/threads.h"
 

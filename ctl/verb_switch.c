@@ -6,6 +6,7 @@
 #include "ctl/output.h"
 #include "decide/cleanup.h"
 #include "decide/error.h"
+#include "host/clock.h"
 #include "host/engine.h"
 
 static int print_switch(const struct vp_ctl *ctl, const char *schema, bool enabled, int64_t until)

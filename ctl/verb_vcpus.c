@@ -11,6 +11,7 @@
 #include "decide/cleanup.h"
 #include "decide/domain.h"
 #include "decide/error.h"
+#include "host/clock.h"
 #include "host/engine.h"
 #include "host/guestvcpus.h"
 
@@ -36,14 +37,6 @@ struct work {
 
 /* ---- waiting ---- */
 
-static int64_t monotonic_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void pause_ms(long ms)
 {
     struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
@@ -53,7 +46,7 @@ static void pause_ms(long ms)
 
 static bool in_time(const struct work *work)
 {
-    return monotonic_ms() - work->began_ms < work->limit_ms;
+    return vp_clock_ms() - work->began_ms < work->limit_ms;
 }
 
 /* ---- the agent ---- */
@@ -91,14 +84,14 @@ static int switch_vcpus(struct work *work, struct vp_error *err)
  * agent does. An agent that answers no more leaves it open. */
 static int use_all(struct work *work, int64_t patience_ms, struct vp_error *err)
 {
-    int64_t began = monotonic_ms();
+    int64_t began = vp_clock_ms();
     struct vp_error why = {0};
 
     for (;;) {
         ask_agent(work, &why);
         if (!work->facts.agent || vp_vcpu_count(&work->facts) >= work->asked)
             return 0;
-        if (monotonic_ms() - began >= patience_ms)
+        if (vp_clock_ms() - began >= patience_ms)
             break;
         pause_ms(LOOK_AGAIN_MS);
     }
@@ -229,8 +222,7 @@ static void say_unplugged(const struct work *work)
 
     vp_cpuset_print(&work->steps.unplug, list, sizeof(list));
     printf("%s: %u -> %u vCPU%s: the guest gave back %s after %.1f s\n", work->name, work->before,
-           work->asked, plural(work->asked), list,
-           (double)(monotonic_ms() - work->began_ms) / 1000);
+           work->asked, plural(work->asked), list, (double)(vp_clock_ms() - work->began_ms) / 1000);
     if (!vp_cpuset_empty(&work->facts.lost))
         printf(
             "%s: libvirt has not noticed it; do not plug another before the guest's next start\n",
@@ -290,7 +282,7 @@ static void print_json(const struct work *work)
         vp_json_bool(object, "pinned", work->pinned);
     else
         vp_json_null(object, "pinned");
-    vp_json_int(object, "took_ms", monotonic_ms() - work->began_ms);
+    vp_json_int(object, "took_ms", vp_clock_ms() - work->began_ms);
     vp_json_string(object, "why",
                    work->why[0]         ? work->why
                    : work->steps.why[0] ? work->steps.why
@@ -380,7 +372,7 @@ int vp_verb_vcpus(struct vp_ctl *ctl, struct vp_error *err)
 {
     VP_AUTO(vp_engine) struct vp_engine engine = {0};
     VP_AUTO(virConnectPtr) virConnectPtr connection = NULL;
-    struct work work = {.ctl = ctl, .engine = &engine, .began_ms = monotonic_ms()};
+    struct work work = {.ctl = ctl, .engine = &engine, .began_ms = vp_clock_ms()};
     int result;
 
     if (read_words(&work, err) != 0 || vp_ctl_open_libvirt(ctl, &engine, &connection, err) != 0)

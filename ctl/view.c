@@ -8,6 +8,7 @@
 
 #include "ctl/ctl.h"
 #include "decide/error.h"
+#include "host/clock.h"
 #include "host/engine.h"
 
 const char *vp_view_state_word(enum vp_view_state state)

@@ -12,6 +12,7 @@
 #include "decide/error.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/reload.h"
+#include "host/clock.h"
 #include "host/journal.h"
 
 #define WATCHED (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_ONLYDIR)

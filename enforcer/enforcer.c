@@ -16,6 +16,7 @@
 #include "enforcer/sync.h"
 #include "enforcer/trace.h"
 #include "enforcer/writes.h"
+#include "host/clock.h"
 #include "host/journal.h"
 
 /* Writers wait this long for the ledger at most: a record can wait for the

@@ -19,6 +19,7 @@
 #include "enforcer/trace.h"
 #include "enforcer/uevent.h"
 #include "enforcer/writes.h"
+#include "host/clock.h"
 #include "host/journal.h"
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *data)

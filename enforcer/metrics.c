@@ -13,6 +13,7 @@
 
 #include "decide/error.h"
 #include "enforcer/enforcer.h"
+#include "host/clock.h"
 #include "host/metrics.h"
 #include "version.h"
 

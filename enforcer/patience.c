@@ -12,6 +12,7 @@
 #include "decide/error.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/record.h"
+#include "host/clock.h"
 
 /* After started the hook is still at work for some milliseconds. */
 #define SETTLE_MS 500

@@ -6,6 +6,7 @@
 #include "enforcer/enforcer.h"
 #include "enforcer/patience.h"
 #include "enforcer/record.h"
+#include "host/clock.h"
 
 /* libvirt gets this long to repair by itself what it has changed. */
 #define LIBVIRT_US 2000000

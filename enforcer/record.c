@@ -10,6 +10,7 @@
 #include "enforcer/driftlog.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/metrics.h"
+#include "host/clock.h"
 
 /* A difference that comes back within this time is the same record again; the
  * time after which a contest is over. */

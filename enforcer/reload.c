@@ -11,6 +11,7 @@
 
 #include "decide/error.h"
 #include "enforcer/enforcer.h"
+#include "host/clock.h"
 #include "host/journal.h"
 
 #define SOON_US 1000000

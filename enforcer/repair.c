@@ -16,6 +16,7 @@
 #include "enforcer/trace.h"
 #include "enforcer/tunelook.h"
 #include "enforcer/writes.h"
+#include "host/clock.h"
 
 /* A thread that a repair could not put right is tried again after this. */
 #define AGAIN_US 1000000

@@ -6,6 +6,7 @@
 
 #include "enforcer/enforcer.h"
 #include "enforcer/record.h"
+#include "host/clock.h"
 #include "host/journal.h"
 
 /* Whoever made so many events may go on. */

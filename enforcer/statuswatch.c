@@ -11,6 +11,7 @@
 #include "decide/error.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/patience.h"
+#include "host/clock.h"
 
 /* How long the hook gets to take a guest into the ledger before we do. */
 #define HOOK_US 3000000

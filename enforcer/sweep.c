@@ -15,6 +15,7 @@
 #include "enforcer/trace.h"
 #include "enforcer/trim.h"
 #include "enforcer/writes.h"
+#include "host/clock.h"
 
 /* A guest is looked at in full once in so many sweeps even where nothing seems
  * to have changed: a look costs as much as some forty sweeps. At the usual

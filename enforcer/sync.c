@@ -15,6 +15,7 @@
 #include "enforcer/patience.h"
 #include "enforcer/record.h"
 #include "enforcer/trace.h"
+#include "host/clock.h"
 #include "host/journal.h"
 
 /* A prepare lease has no age limit; from this on libvirt is asked. */

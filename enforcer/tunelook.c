@@ -12,6 +12,7 @@
 #include "enforcer/judge.h"
 #include "enforcer/patience.h"
 #include "enforcer/record.h"
+#include "host/clock.h"
 #include "host/tune.h"
 
 /* What the kernel refused is tried again after this. */
@@ -150,8 +151,8 @@ static void repair(struct vp_enforcer *enforcer, struct vp_watched *guest,
 
         if (!chosen[i])
             continue;
-        vp_record_settle(guest, role_of(&diffs->item[i]), diffs->item[i].index,
-                         diffs->item[i].kind, differs);
+        vp_record_settle(guest, role_of(&diffs->item[i]), diffs->item[i].index, diffs->item[i].kind,
+                         differs);
         if (differs)
             vp_watched_due(guest, vp_clock_us() + AGAIN_US);
     }

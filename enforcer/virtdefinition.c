@@ -10,6 +10,7 @@
 #include "enforcer/driftlog.h"
 #include "enforcer/metrics.h"
 #include "enforcer/watched.h"
+#include "host/clock.h"
 #include "host/definition.h"
 #include "host/engine.h"
 #include "host/journal.h"

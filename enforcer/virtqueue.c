@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "enforcer/watched.h"
+#include "host/clock.h"
 
 int vp_queue_init(struct vp_queue *queue)
 {

@@ -7,19 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "decide/error.h"
+#include "host/clock.h"
 #include "host/engine.h"
-
-int64_t vp_clock_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 static void parse_would(struct vp_watched *guest)
 {

@@ -131,7 +131,4 @@ void vp_watched_forget_events(struct vp_watched *guest);
 /* Brings the next look forward to at_us (monotonic microseconds). */
 void vp_watched_due(struct vp_watched *guest, int64_t at_us);
 
-/* Monotonic microseconds. */
-int64_t vp_clock_us(void);
-
 #endif

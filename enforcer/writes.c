@@ -15,6 +15,7 @@
 #include "enforcer/calls.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/patience.h"
+#include "host/clock.h"
 
 static enum vp_writer writer_of(const struct vp_enforcer *enforcer, pid_t pid,
                                 struct vp_culprit *by)

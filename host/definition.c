@@ -13,6 +13,7 @@
 #include "decide/error.h"
 #include "decide/policytext.h"
 #include "decide/vcpus.h"
+#include "host/clock.h"
 #include "host/definition_priv.h"
 #include "host/definition_redefine.h"
 #include "host/domcaps.h"

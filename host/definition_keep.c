@@ -5,6 +5,7 @@
 
 #include "decide/error.h"
 #include "decide/policytext.h"
+#include "host/clock.h"
 #include "host/definition_priv.h"
 #include "host/engine.h"
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "decide/cleanup.h"
@@ -22,14 +21,6 @@
 #ifndef VP_LIBVIRT_LIB_DIR
 #define VP_LIBVIRT_LIB_DIR "/var/lib/libvirt/qemu"
 #endif
-
-int64_t vp_now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int vp_engine_begin(struct vp_engine *engine, const struct vp_conf_where *where,
                     struct vp_error *err)

@@ -55,9 +55,6 @@ static inline void vp_engine_cleanup(struct vp_engine *engine)
     vp_engine_close(engine);
 }
 
-/* Milliseconds since 1970. */
-int64_t vp_now_ms(void);
-
 /* Which policy a domain has on this host. */
 void vp_engine_choose(const struct vp_engine *engine, const struct vp_domain *domain,
                       struct vp_choice *choice);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "decide/error.h"
+#include "host/clock.h"
 
 static int make_directory(const char *run_dir, struct vp_error *err)
 {
@@ -59,7 +60,7 @@ int vp_ledger_open(struct vp_ledger **ledger, const char *run_dir, bool may_crea
     made = ledger_new(run_dir, may_create, lock_ms, err);
     if (!made)
         return -1;
-    made->deadline_ms = vp_ledger_monotonic_ms() + lock_ms;
+    made->deadline_ms = vp_clock_ms() + lock_ms;
     if (vp_ledger_lock_open(made, err) < 0 || vp_ledger_attach(made, err) < 0) {
         vp_ledger_close(made);
         return -1;
@@ -242,7 +243,7 @@ int vp_ledger_ready(struct vp_ledger *ledger, struct vp_error *err)
 
     if (ledger->in_transaction)
         return 0;
-    ledger->deadline_ms = vp_ledger_monotonic_ms() + ledger->lock_ms;
+    ledger->deadline_ms = vp_clock_ms() + ledger->lock_ms;
     if (ledger->damaged && ledger->may_create) {
         if (vp_ledger_lock(ledger, err) < 0)
             return -1;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "decide/error.h"
+#include "host/clock.h"
 
 /* Opening the database that is at the path, and judging it. */
 
@@ -27,7 +28,7 @@ static int wait_busy(void *data, int count)
     struct timespec pause = {.tv_nsec = 500000};
 
     (void)count;
-    if (vp_ledger_monotonic_ms() >= ledger->deadline_ms)
+    if (vp_clock_ms() >= ledger->deadline_ms)
         return 0;
     nanosleep(&pause, NULL);
     return 1;

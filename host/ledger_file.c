@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "decide/error.h"
+#include "host/clock.h"
 
 /* The ledger's files: which they are, who holds the lock, moving aside and
  * making anew. A database and a -shm that stay in use are never opened here by
@@ -36,14 +37,6 @@ static void step(const char *name)
 {
     if (vp_ledger_step)
         vp_ledger_step(name);
-}
-
-int64_t vp_ledger_monotonic_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 int vp_ledger_paths(struct vp_ledger *ledger, const char *run_dir, struct vp_error *err)
@@ -94,7 +87,7 @@ static void sleep_1ms(void)
 
 int vp_ledger_lock(struct vp_ledger *ledger, struct vp_error *err)
 {
-    int64_t deadline = vp_ledger_monotonic_ms() + ledger->lock_ms;
+    int64_t deadline = vp_clock_ms() + ledger->lock_ms;
 
     ledger->deadline_ms = deadline;
     while (!ledger->locked) {
@@ -110,7 +103,7 @@ int vp_ledger_lock(struct vp_ledger *ledger, struct vp_error *err)
         } else if (errno != EWOULDBLOCK && errno != EINTR) {
             return vp_fail_errno(err, VP_HOST, errno, "cannot lock %s", ledger->path[VP_FILE_LOCK]);
         }
-        if (vp_ledger_monotonic_ms() >= deadline)
+        if (vp_clock_ms() >= deadline)
             return vp_fail(err, VP_BUSY, "%s is held by another process for more than %u ms",
                            ledger->path[VP_FILE_LOCK], ledger->lock_ms);
         if (ledger->lock_fd >= 0)

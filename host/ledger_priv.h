@@ -113,7 +113,6 @@ int vp_sql_dup(sqlite3_stmt *statement, int column, char **text);
 
 /* ---- ledger_file.c ---- */
 
-int64_t vp_ledger_monotonic_ms(void);
 int vp_ledger_paths(struct vp_ledger *ledger, const char *run_dir, struct vp_error *err);
 int vp_ledger_lock(struct vp_ledger *ledger, struct vp_error *err);
 void vp_ledger_unlock(struct vp_ledger *ledger);

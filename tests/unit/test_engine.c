@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "decide/error.h"
+#include "host/clock.h"
 #include "host/engine_priv.h"
 #include "host/threads.h"
 #include "standin.h"
