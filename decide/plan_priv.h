@@ -4,7 +4,7 @@
 
 #include "decide/plan.h"
 
-/* What planmake.c, plandedicated.c and planthreads.c share. */
+/* What the files plan*.c share. */
 
 /* What a plan under way carries from step to step. */
 struct vp_making {
@@ -59,6 +59,13 @@ int vp_plan_free_memory(const struct vp_making *m, uint64_t **kib);
 int vp_plan_bear_memory(struct vp_making *m, const struct vp_place_answer *answer);
 /* The size of the guest's huge pages, 0: it is on normal ones. */
 uint64_t vp_plan_page_kib(const struct vp_plan_input *in);
+
+/* Who has the CPUs that this guest could have had: "; db-1 has CPUs 4-7, db-2
+ * has CPU 8 for 10 s after its stop, fw-1 is pinned to CPU 9, 3 more guests". */
+void vp_plan_say_holders(const struct vp_making *m, char *text, size_t size);
+/* A finding for each key of a guest with CPUs of its own that is without effect
+ * on this host. */
+void vp_plan_say_not_honoured(const struct vp_making *m);
 
 void vp_plan_limited(struct vp_making *m, enum vp_limit limit, unsigned short_by);
 

@@ -24,11 +24,20 @@ static void ask_clear(struct ask *ask)
     free(ask->memory_kib);
 }
 
+/* Where threads other than vCPUs go, and how many the guest has. */
+struct others {
+    const struct vp_place_where *want;
+    size_t count;
+};
+
 static void make_place_host(const struct vp_making *m, const struct ask *ask,
                             struct vp_place_host *host)
 {
     const struct vp_plan_input *in = m->in;
     const struct vp_host_conf *conf = &in->set->host;
+    const struct others others[] = {{&in->policy->emulator, 1},
+                                    {&in->policy->iothreads, in->domain->iothread_count},
+                                    {&in->policy->vhost, in->domain->vhosts}};
 
     *host = (struct vp_place_host){
         .topology = in->topology, .pool = m->pool, .memory_kib = ask->memory_kib};
@@ -39,18 +48,14 @@ static void make_place_host(const struct vp_making *m, const struct ask *ask,
     vp_cpuset_minus(&host->usable, &m->fixed);
     if (!conf->isolated_avoid)
         host->first = in->topology->isolated;
-    host->pool_needed =
-        m->others_use_pool || in->policy->emulator.where == VP_WHERE_SHARED ||
-        ask->request.vcpus < in->domain->vcpus ||
-        (in->policy->iothreads.where == VP_WHERE_SHARED && in->domain->iothread_count > 0) ||
-        (in->policy->vhost.where == VP_WHERE_SHARED && in->domain->vhosts > 0);
-    /* what other threads of the guest are listed on is not for vCPUs */
-    if (in->policy->emulator.where == VP_WHERE_LIST)
-        vp_cpuset_minus(&host->usable, &in->policy->emulator.cpus);
-    if (in->policy->iothreads.where == VP_WHERE_LIST && in->domain->iothread_count > 0)
-        vp_cpuset_minus(&host->usable, &in->policy->iothreads.cpus);
-    if (in->policy->vhost.where == VP_WHERE_LIST && in->domain->vhosts > 0)
-        vp_cpuset_minus(&host->usable, &in->policy->vhost.cpus);
+    host->pool_needed = m->others_use_pool || ask->request.vcpus < in->domain->vcpus;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (others[i].count == 0)
+            continue;
+        host->pool_needed |= others[i].want->where == VP_WHERE_SHARED;
+        if (others[i].want->where == VP_WHERE_LIST)
+            vp_cpuset_minus(&host->usable, &others[i].want->cpus);
+    }
 }
 
 /* ---- the question ---- */
@@ -127,22 +132,6 @@ static void choose_vcpus(const struct vp_making *m, struct ask *ask)
                      m->in->domain->name, m->in->domain->vcpus - 1);
 }
 
-/* Nothing is silently without effect. */
-static void say_not_honoured(const struct vp_making *m)
-{
-    const struct vp_policy *policy = m->in->policy;
-    const char *guest = m->in->domain->name;
-
-    if (!m->findings)
-        return;
-    if (policy->memory != VP_MEMORY_KEEP && !m->in->topology->memory_known)
-        vp_findings_note(m->findings, VP_WARNING,
-                         "guest %s: memory sets no limit: this host's nodes state none", guest);
-    if (policy->pci_locality == VP_CARE_REQUIRE && m->in->pci_unknown)
-        vp_findings_note(m->findings, VP_WARNING,
-                         "guest %s: pci-locality: the node of a PCI device is not known", guest);
-}
-
 static int make_ask(const struct vp_making *m, struct ask *ask)
 {
     const struct vp_policy *policy = m->in->policy;
@@ -167,7 +156,6 @@ static int make_ask(const struct vp_making *m, struct ask *ask)
     };
     if (vp_plan_free_memory(m, &ask->memory_kib) < 0)
         return -1;
-    say_not_honoured(m);
     if (policy->iothreads.where == VP_WHERE_ISOLATE)
         ask->request.iothreads_isolate = (unsigned)domain->iothread_count;
     if (policy->vhost.where == VP_WHERE_ISOLATE)
@@ -312,40 +300,6 @@ static void book_answer(const struct vp_making *m, const struct ask *ask,
         vp_cpuset_add(&plan->vhost_cpus, answer->vhost[i]);
 }
 
-/* Who has the CPUs that this guest could have had: "; db-1 has CPUs 4-7, db-2
- * has CPU 8 for 10 s after its stop, fw-1 is pinned to CPU 9, 3 more guests". */
-static void say_holders(const struct vp_making *m, char *text, size_t size)
-{
-    size_t used = 0;
-    unsigned named = 0, more = 0;
-
-    text[0] = '\0';
-    for (size_t i = 0; i < m->in->holding_count; i++) {
-        const struct vp_holding *holding = &m->in->holding[i];
-        bool pinned = vp_cpuset_empty(&holding->exclusive);
-        const struct vp_cpuset *has = pinned ? &holding->fixed : &holding->exclusive;
-        char list[64], cpus[80];
-        unsigned count = vp_cpuset_count(has);
-
-        if (count == 0 || strcmp(holding->uuid, m->in->domain->uuid) == 0)
-            continue;
-        if (named == 3) {
-            more++;
-            continue;
-        }
-        if (vp_cpuset_print(has, list, sizeof(list)) >= sizeof(list))
-            snprintf(cpus, sizeof(cpus), "%u CPUs", count);
-        else
-            snprintf(cpus, sizeof(cpus), "CPU%s %s", count == 1 ? "" : "s", list);
-        used += (size_t)snprintf(text + used, size - used, "%s%.60s %s %s%s",
-                                 named++ == 0 ? "; " : ", ", holding->name,
-                                 pinned ? "is pinned to" : "has", cpus,
-                                 holding->held_until_ms != 0 ? " for 10 s after its stop" : "");
-    }
-    if (more > 0)
-        snprintf(text + used, size - used, ", %u more guest%s", more, more == 1 ? "" : "s");
-}
-
 /* How often CPUs of a pool are withheld, others each time. */
 enum { ATTEMPTS = 64 };
 
@@ -412,19 +366,10 @@ static int place(struct vp_making *m, const struct ask *ask, struct vp_place_ans
         return vp_fail(m->err, VP_HOST, "out of memory");
     if (result == 0)
         return 0;
-    say_holders(m, holders, sizeof(holders));
+    vp_plan_say_holders(m, holders, sizeof(holders));
     vp_fail(m->err, VP_REFUSED, "%s%s%s%s", answer->why, holders, answer->help[0] ? "; " : "",
             answer->help);
     return 1;
-}
-
-static void note_core_type(const struct vp_making *m)
-{
-    if (m->in->policy->core_type != VP_CORES_ANY && m->in->topology->kind_count < 2 && m->findings)
-        vp_findings_note(m->findings, VP_WARNING,
-                         "policy %s wants CPUs of one core-type, and this host's are of one kind: "
-                         "guest %s may have any",
-                         m->in->policy->name, m->in->domain->name);
 }
 
 int vp_plan_dedicated(struct vp_making *m)
@@ -438,7 +383,7 @@ int vp_plan_dedicated(struct vp_making *m)
     } else if (ask.request.vcpus == 0) {
         result = vp_plan_shared(m);
     } else {
-        note_core_type(m);
+        vp_plan_say_not_honoured(m);
         result = place(m, &ask, answer);
         if (result == 0) {
             book_answer(m, &ask, answer);
