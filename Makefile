@@ -54,7 +54,8 @@ say = @printf '  %-7s %s\n' $(1) $(2)
 
 DECIDE_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard decide/*.c))
 HOST_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(wildcard host/*.c))
-HOOK_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(filter-out hook/launcher.c hook/known.c hook/survey.c,$(wildcard hook/*.c)))
+LAUNCHER     := hook/launcher.c hook/launchlog.c
+HOOK_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(LAUNCHER) hook/known.c hook/survey.c,$(wildcard hook/*.c)))
 WORKER_OBJ   := $(HOOK_OBJ) $(BUILD)/hook/known.o
 SURVEY_OBJ   := $(HOOK_OBJ) $(BUILD)/hook/survey.o
 ENFORCER_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard enforcer/*.c))
@@ -118,8 +119,8 @@ $(BUILD)/virtpin-hook-survey: $(SURVEY_OBJ) $(ARCHIVES)
 # run-time would be a library again.
 LAUNCHER_CC ?= $(shell command -v musl-gcc || echo '$(CC)')
 launcher = $(LAUNCHER_CC) $(filter-out -fsanitize=% -fno-sanitize% -MMD -MP $(PKG_CFLAGS),$(ALL_CFLAGS)) \
-           $(filter-out -fsanitize=%,$(LDFLAGS)) $(1) -static -o $@ hook/launcher.c
-$(BUILD)/virtpin-hook: hook/launcher.c hook/protocol.h host/journal.h | $(BUILD)/version.h
+           $(filter-out -fsanitize=%,$(LDFLAGS)) $(1) -static -o $@ $(LAUNCHER)
+$(BUILD)/virtpin-hook: $(LAUNCHER) hook/launchlog.h hook/protocol.h host/journal.h | $(BUILD)/version.h
 	$(call say,LD,$@)
 	$(Q)$(call launcher)
 

@@ -16,22 +16,19 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "hook/launchlog.h"
 #include "hook/protocol.h"
-#include "host/journal.h" /* VP_MSG_HOOK_ERROR; its code is not linked */
 
 #define INPUT_MAX (16u << 20)
 #define LIMIT_MS 2000 /* [host] hook-limit as long as nobody said otherwise */
 #define LIMIT_MOST_MS 3600000
 #define ARGUMENTS_MAX 32
-#define LOG_DAEMON_ERR 27 /* syslog(3): facility daemon, level err */
 #define WORKER "virtpin-hook-worker"
 
 enum kind {
@@ -147,44 +144,6 @@ static void take_control(struct launch *launch)
     }
 }
 
-static bool send_record(const char *path, const char *record, size_t length)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool sent;
-
-    if (fd < 0)
-        return false;
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    sent = sendto(fd, record, length, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address,
-                  sizeof(address)) == (ssize_t)length;
-    close(fd);
-    return sent;
-}
-
-/* To the journal with its fields, else a line to syslog. syslog(3) waits while
- * the log's reader stands still; this does not. */
-static void log_error(const struct launch *launch, const char *guest, const char *text)
-{
-    char record[4096];
-    int length;
-
-    length = snprintf(record, sizeof(record),
-                      "MESSAGE=%s\nPRIORITY=3\nSYSLOG_IDENTIFIER=virtpin-hook\nSYSLOG_FACILITY=3\n"
-                      "MESSAGE_ID=" VP_MSG_HOOK_ERROR
-                      "\nVIRTPIN_GUEST=%.250s\nVIRTPIN_OPERATION=%.32s\n",
-                      text, guest, launch->operation);
-    if (!strchr(text, '\n') && !strchr(guest, '\n') && !strchr(launch->operation, '\n') &&
-        length < (int)sizeof(record) && send_record(VP_JOURNAL_SOCKET, record, (size_t)length))
-        return;
-    length = snprintf(record, sizeof(record), "<%d>virtpin-hook[%d]: %s", LOG_DAEMON_ERR,
-                      (int)getpid(), text);
-    if (length >= (int)sizeof(record))
-        length = (int)sizeof(record) - 1;
-    if (!send_record(VP_LOG_SOCKET, record, (size_t)length))
-        record[0] = '\0'; /* there is nobody else to tell */
-}
-
 /* virtpin itself failed: by on-error, said where the operator will look. */
 static int failed(struct launch *launch, const char *guest, const char *why)
 {
@@ -198,7 +157,7 @@ static int failed(struct launch *launch, const char *guest, const char *why)
     if (launch->asked)
         snprintf(text + length, sizeof(text) - (size_t)length, "; on-error = %s",
                  launch->refuse ? "refuse" : "allow");
-    log_error(launch, guest, text);
+    vp_launch_log(guest, launch->operation, text);
     if (!launch->asked || !launch->refuse)
         return 0;
     dprintf(STDERR_FILENO, "virtpin: %s (on-error = refuse)\n", why);
