@@ -20,7 +20,8 @@ static bool kept_name(const char *file, char uuid[VP_UUID_TEXT], enum vp_facet *
         snprintf(what, sizeof(what), "%s.xml", vp_facet_word((enum vp_facet)i));
         *facet = (enum vp_facet)i;
         if (strcmp(file + VP_UUID_TEXT, what) == 0) {
-            snprintf(uuid, VP_UUID_TEXT, "%s", file);
+            memcpy(uuid, file, VP_UUID_TEXT - 1);
+            uuid[VP_UUID_TEXT - 1] = '\0';
             return true;
         }
     }
