@@ -335,7 +335,7 @@ unsigned vp_word_distance(const char *a, const char *b)
 
 const char *vp_key_nearest(const char *section, const char *word, char *buf, size_t size)
 {
-    unsigned best = (unsigned)strlen(word) / 3 + 1;
+    unsigned best = ((unsigned)strlen(word) + 2) / 3;
     size_t used = 0;
 
     buf[0] = '\0';
