@@ -96,7 +96,8 @@ else
 LIBS_ENFORCER := $(LIBS_FULL)
 endif
 # Where Debian has the kernel's headers of this machine.
-BPF_CFLAGS  := -target bpf -O2 -g -Wall -Wextra -Werror -I. -I/usr/include/$(shell $(CC) -dumpmachine)
+BPF_CFLAGS  := -target bpf -O2 -g -Wall -Wextra -Werror -I. \
+               -I/usr/include/$(subst -pc-,-,$(shell $(CC) -dumpmachine))
 $(BUILD)/enforcer/trace.bpf.o: enforcer/bpf/trace.bpf.c enforcer/traceevent.h
 	$(call say,BPF,$<)
 	@mkdir -p $(@D)

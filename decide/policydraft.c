@@ -357,7 +357,8 @@ static void report_unknown(struct vp_draft *draft, const char *file, int line, c
         at.legal = near;
         draft_report(draft, findings, &at, "unknown key \"%.60s\", nearest: %s", key, near);
     } else {
-        draft_report(draft, findings, &at, "unknown key \"%.60s\"", key);
+        draft_report(draft, findings, &at,
+                     "unknown key \"%.60s\"; virtpin-policy(5) and virtpin.conf(5) list them", key);
     }
 }
 

@@ -175,7 +175,8 @@ START_TEST(read_only_without_ledger)
     if (!mounted)
         return;
     remount(MS_RDONLY);
-    ck_fails(vp_ledger_open(&ledger, run_dir, true, 100, NULL, err), VP_HOST, "ledger.lock: Read-only file system");
+    ck_fails(vp_ledger_open(&ledger, run_dir, true, 100, NULL, err), VP_HOST,
+             "ledger.lock: Read-only file system");
     ck_assert_ptr_null(ledger);
 }
 END_TEST
