@@ -17,7 +17,6 @@ vcpu-scheduler = batch
 CONF
 check "the enforcer comes up" rig_enforcer_start a || exit
 all=$(rig_cpus)
-one=${all##*[-,]}
 root=$(rig_root a)
 check "a guest starts" rig_guest a tune1 vcpus=2
 rig_settle

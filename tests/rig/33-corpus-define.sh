@@ -15,13 +15,13 @@ mkdir "$root/run/corpus"
 # Each policy of each example by itself: it alone matches, and puts in force.
 policies=()
 for example in "$RIG_SRC"/conf/examples/*.conf; do
-    for policy in $(sed -n 's/^\[policy \(.*\)\]$/\1/p' "$example"); do
+    while read -r policy; do
         dir=$RIG_DIR/policy-${example##*/}-$policy
         mkdir "$dir"
         sed -E "/^(match-|rollout|by-metadata|mode)/d; /^\[policy $policy\]\$/a match-name = *\nmode = enforce" \
             "$example" >"$dir/p.conf"
         policies+=("$dir")
-    done
+    done < <(sed -n 's/^\[policy \(.*\)\]$/\1/p' "$example")
 done
 mkdir "$RIG_DIR/policy-tuned"
 cat >"$RIG_DIR/policy-tuned/p.conf" <<'CONF'
