@@ -94,6 +94,25 @@ static json_object *drift_json(const struct vp_view_guest *guest)
     return object;
 }
 
+static json_object *memory_json(const struct vp_view_guest *guest)
+{
+    json_object *object = vp_json_object(), *nodes = vp_json_array();
+
+    for (int node = 0; node < VP_NODES_MAX; node++) {
+        json_object *one;
+
+        if (guest->memory->kib[node] == 0)
+            continue;
+        one = vp_json_object();
+        vp_json_int(one, "node", node);
+        vp_json_int(one, "kib", (int64_t)guest->memory->kib[node]);
+        vp_json_push(nodes, one);
+    }
+    vp_json_add(object, "nodes", nodes);
+    vp_json_int(object, "elsewhere_kib", (int64_t)vp_view_elsewhere(guest));
+    return object;
+}
+
 static json_object *guest_json(const struct vp_view_guest *guest)
 {
     json_object *object = vp_json_object();
@@ -123,6 +142,10 @@ static json_object *guest_json(const struct vp_view_guest *guest)
     for (size_t i = 0; i < guest->thread_count; i++)
         vp_json_push(threads, thread_json(&guest->thread[i]));
     vp_json_add(object, "threads", threads);
+    if (guest->memory)
+        vp_json_add(object, "memory", memory_json(guest));
+    else
+        vp_json_null(object, "memory");
     return object;
 }
 

@@ -178,6 +178,25 @@ static void print_threads(const struct vp_view_guest *guest)
     vp_table_end(&table, 2);
 }
 
+static void print_memory(const struct vp_view_guest *guest)
+{
+    uint64_t elsewhere = vp_view_elsewhere(guest);
+    VP_AUTO(free) char *nodes = vp_cpuset_format(&guest->nodes);
+    const char *separator = "  memory: ";
+
+    for (int node = 0; guest->memory && node < VP_NODES_MAX; node++) {
+        if (guest->memory->kib[node] == 0)
+            continue;
+        printf("%snode %d has %.1f MiB", separator, node, (double)guest->memory->kib[node] / 1024);
+        separator = ", ";
+    }
+    if (guest->memory && nodes && nodes[0] && elsewhere > 0)
+        printf("; %s%.1f MiB%s are not on its CPUs' nodes %s", vp_colour(VP_RED),
+               (double)elsewhere / 1024, vp_colour_end(), nodes);
+    if (guest->memory)
+        printf("\n");
+}
+
 /* Those of the policies come first in the list; when stale they stand at the
  * top already. */
 static void print_findings(const struct vp_engine *engine, const struct vp_view *view)
@@ -197,7 +216,9 @@ void vp_status_text(const struct vp_engine *engine, const struct vp_view *view, 
     print_cpus(engine->topology, view);
     print_pools(view);
     print_guests(view);
-    for (size_t i = 0; threads && i < view->guest_count; i++)
+    for (size_t i = 0; threads && i < view->guest_count; i++) {
         print_threads(&view->guest[i]);
+        print_memory(&view->guest[i]);
+    }
     print_findings(engine, view);
 }

@@ -13,6 +13,8 @@ int vp_verb_status(struct vp_ctl *ctl, struct vp_error *err)
 
     if (vp_ctl_open(ctl, &engine, err) != 0 || vp_view_gather(ctl, &engine, only, &view, err) != 0)
         return -1;
+    if (only && vp_view_memory(&view, err) != 0)
+        return -1;
     if (ctl->json)
         vp_status_json(&engine, &view);
     else

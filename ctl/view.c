@@ -25,6 +25,7 @@ static void guest_clear(struct vp_view_guest *guest)
     free(guest->pending);
     free(guest->unplaced);
     free(guest->thread);
+    free(guest->memory);
 }
 
 void vp_view_clear(struct vp_view *view)

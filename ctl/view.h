@@ -11,6 +11,7 @@
 #include "decide/finding.h"
 #include "decide/pins.h"
 #include "decide/plan.h"
+#include "host/guestmemory.h"
 
 struct vp_ctl;
 struct vp_engine;
@@ -58,6 +59,7 @@ struct vp_view_guest {
     unsigned open, contested, repaired, audit;
     struct vp_view_thread *thread;
     size_t thread_count;
+    struct vp_memory_nodes *memory; /* where its pages are; NULL: not asked for, not known */
 };
 
 struct vp_enforcer_facts {
@@ -119,6 +121,12 @@ int vp_view_guests(struct vp_engine *engine, struct vp_view *view, struct vp_err
 int vp_view_pools(struct vp_engine *engine, struct vp_view *view, struct vp_error *err);
 /* The CPUs of the pool of that name, NULL: the default one. */
 const struct vp_cpuset *vp_view_pool(const struct vp_view *view, const char *name);
+
+/* Fills memory of every guest in the view that runs. It makes the kernel walk
+ * their page tables: for few guests. */
+int vp_view_memory(struct vp_view *view, struct vp_error *err);
+/* What of it is on other nodes than the guest's CPUs, in KiB. */
+uint64_t vp_view_elsewhere(const struct vp_view_guest *guest);
 
 /* Sets exclusive of every guest, with a finding for each that is not. */
 int vp_view_exclusive(struct vp_view *view);

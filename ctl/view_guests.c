@@ -130,6 +130,7 @@ static int take_plan(const struct vp_engine *engine, struct vp_view *view,
     vp_cpuset_or(&view->dedicated, &plan->vcpu_cpus);
     vp_cpuset_or(&view->dedicated, &plan->emulator_cpus);
     vp_cpuset_or(&view->dedicated, &plan->iothread_cpus);
+    vp_cpuset_or(&view->dedicated, &plan->vhost_cpus);
     vp_cpuset_or(&view->idle, &plan->idle_cpus);
     return 0;
 }

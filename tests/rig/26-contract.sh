@@ -73,7 +73,7 @@ in_time() {
 # ---- status: the same fields whatever is known ----
 top="schema time host version enabled disabled_why enforcer policy cpus pools guests findings"
 enforcer="running pid since last_sweep libvirt can_repair why"
-guest="name uuid pid since policy chosen_by mode state held_until placement cpus nodes exclusive pending drift threads"
+guest="name uuid pid since policy chosen_by mode state held_until placement cpus nodes exclusive pending drift threads memory"
 status_fields() {
     local out
     out=$(json status)
@@ -100,6 +100,9 @@ check "a guest's" has_fields guest '.guests[0]' "$guest" "$one"
 check "its drift's" has_fields drift '.guests[0].drift' "open contested repaired audit" "$one"
 check "a thread's" has_fields thread '.guests[0].threads[0]' \
     "role index tid wanted libvirt cpuset affinity ok" "$one"
+check "its memory's" has_fields memory '.guests[0].memory' "nodes elsewhere_kib" "$one"
+check "a node's" has_fields node '.guests[0].memory.nodes[0]' "node kib" "$one"
+check "without a name nobody's memory is looked at" assert_status a 'guests[0].memory' null
 check "times have milliseconds" in_time "$(rig_json 'guests[0].since' <<<"$one")"
 check "status of a name" exits 0 status db1
 check "topology" has_fields topology "" "schema online offline isolated smt packages kinds nodes l3 cores cpus" "$(json topology)"
