@@ -90,6 +90,22 @@ int vp_ctl_ledger(const struct vp_ctl *ctl, struct vp_engine *engine, bool may_c
     return vp_engine_ledger(engine, may_create, err);
 }
 
+int vp_ctl_open_acting(const struct vp_ctl *ctl, struct vp_engine *engine, struct vp_error *err)
+{
+    char reason[256];
+
+    if (ctl->topology)
+        return vp_fail(err, VP_INPUT, "%s acts on this host: --topology is of no use here",
+                       ctl->verb->name);
+    if (vp_conf_disabled(&ctl->where, reason))
+        return vp_fail(err, VP_REFUSED, "virtpin is disabled: %s (virtpin enable)", reason);
+    if (vp_ctl_engine(ctl, engine, err) != 0 || vp_ctl_ledger(ctl, engine, false, err) != 0)
+        return -1;
+    if (!engine->ledger)
+        return vp_fail(err, VP_REFUSED, "no guest runs under a policy here (virtpin status)");
+    return 0;
+}
+
 static int read_all(int fd, const char *name, char **bytes, size_t *length, struct vp_error *err)
 {
     VP_AUTO(free) char *text = NULL;

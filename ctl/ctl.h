@@ -80,6 +80,10 @@ int vp_ctl_engine(const struct vp_ctl *ctl, struct vp_engine *engine, struct vp_
 int vp_ctl_ledger(const struct vp_ctl *ctl, struct vp_engine *engine, bool may_create,
                   struct vp_error *err);
 
+/* For verbs that change where guests run: this host, not disabled, with its
+ * ledger. VP_REFUSED where there is none. */
+int vp_ctl_open_acting(const struct vp_ctl *ctl, struct vp_engine *engine, struct vp_error *err);
+
 /* Reads a whole file, "-" or NULL for stdin, at most VP_XML_MAX bytes. The
  * caller frees *bytes (NUL-terminated). */
 int vp_ctl_read(const char *path, char **bytes, size_t *length, struct vp_error *err);
@@ -97,6 +101,8 @@ int vp_verb_start(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_revert(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_release(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_vcpus(struct vp_ctl *ctl, struct vp_error *err);
+int vp_verb_move(struct vp_ctl *ctl, struct vp_error *err);
+int vp_verb_defrag(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_hold(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_disable(struct vp_ctl *ctl, struct vp_error *err);
 int vp_verb_enable(struct vp_ctl *ctl, struct vp_error *err);

@@ -14,6 +14,7 @@
 #include "host/domcaps.h"
 #include "host/engine.h"
 #include "host/guestnuma.h"
+#include "host/room.h"
 
 void vp_decision_clear(struct vp_decision *decision)
 {
@@ -90,6 +91,18 @@ static int decide_cpu(const struct vp_ctl *ctl, struct vp_engine *engine, enum v
 
 /* ---- the place ---- */
 
+/* Another way out of a refusal, where there is one. */
+static void add_room(struct vp_engine *engine, struct vp_decision *decision)
+{
+    char text[160], other[sizeof(decision->answer.help)];
+
+    if (!vp_engine_room(engine, decision->domain, &decision->choice, text, sizeof(text)))
+        return;
+    snprintf(other, sizeof(other), "%.80s", decision->answer.help);
+    snprintf(decision->answer.help, sizeof(decision->answer.help), "%.80s%s%s", other,
+             other[0] ? "; or " : "", text);
+}
+
 static int decide_place(struct vp_engine *engine, struct vp_decision *decision,
                         struct vp_error *err)
 {
@@ -102,6 +115,7 @@ static int decide_place(struct vp_engine *engine, struct vp_decision *decision,
         break;
     case VP_PLAN_REFUSED:
         decision->no_place = true;
+        add_room(engine, decision);
         if (decision->choice.policy->mode == VP_MODE_ENFORCE)
             refuse(decision, why.text);
         else

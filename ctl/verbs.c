@@ -150,6 +150,35 @@ const struct vp_verb vp_verbs[] = {
         .option = {{"timeout", "T", "how long the guest may take to give vCPUs back; 60s"}},
     },
     {
+        .name = "move",
+        .run = vp_verb_move,
+        .words = "NAME",
+        .least = 1,
+        .most = 1,
+        .help = "move a running guest that has CPUs of its own to other ones",
+        .exit1 = "it was not moved, or does not fit there",
+        .more = "Without --to: where the guest would be put now, its own CPUs counted as free.\n"
+                "The move is one transaction, put in force and read back; what is not in force "
+                "then is\nundone. Memory stays where it is.",
+        .option = {{"to", "CPUS", "only CPUs of this list, such as 4-7,12"}},
+    },
+    {
+        .name = "defrag",
+        .run = vp_verb_defrag,
+        .words = "",
+        .help = "move the fewest guests that make room for one, or let all lie better",
+        .exit1 = "no way was found, or a move was not done",
+        .more =
+            "With --for the guest NAME, or one described by an XML file, is to fit; nothing is\n"
+            "started. Without it moves are made that lower, in this order, the nodes and L3s of\n"
+            "guests, cores shared by two of them, cores in part use, and what the freest node "
+            "lacks.\nEach move is put in force and read back before the next; one that fails is "
+            "undone and\nends it. Held guests are not moved; memory that is bound to nodes stays, "
+            "and so do its\nguests' nodes.",
+        .option = {{"for", "NAME|FILE", "the guest to make room for"},
+                   {"dry-run", NULL, "only say what would be moved"}},
+    },
+    {
         .name = "hold",
         .run = vp_verb_hold,
         .words = "NAME",

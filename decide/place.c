@@ -371,7 +371,9 @@ int vp_place(const struct vp_place_host *host, const struct vp_place_request *re
     bool pool_only;
     int result = place(host, request, answer, &pool_only);
 
-    if (result == 1 && !vp_place_why(host, request, pool_only, answer))
+    if (result == 1 && request->unexplained)
+        *answer = (struct vp_place_answer){.emulator = -1};
+    else if (result == 1 && !vp_place_why(host, request, pool_only, answer))
         return -1;
     if (result == -1)
         vp_place_clear(answer);

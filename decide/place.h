@@ -41,6 +41,7 @@ struct vp_place_request {
      * guest without cells, or with cells cut over nodes, its share by vCPUs, rounded up to pages.
      */
     uint64_t memory_kib, page_kib; /* page_kib 0: 4 */
+    bool unexplained;              /* a refusal says nothing: limit, why and help stay empty */
 };
 
 enum vp_limit {

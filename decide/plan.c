@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "decide/plan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,29 @@ void vp_plan_exclusive(const struct vp_plan *plan, struct vp_cpuset *cpus)
     vp_cpuset_or(cpus, &plan->iothread_cpus);
     vp_cpuset_or(cpus, &plan->vhost_cpus);
     vp_cpuset_or(cpus, &plan->idle_cpus);
+}
+
+/* By the index of the node, as planning has it. */
+static void hold_memory(const struct vp_plan *plan, const struct vp_topology *topology,
+                        struct vp_holding *holding)
+{
+    memset(holding->memory_kib, 0, sizeof(holding->memory_kib));
+    holding->page_kib = plan->page_kib;
+    for (size_t i = 0; i < plan->memory_count; i++)
+        for (size_t n = 0; n < topology->node_count && n < VP_NODES_MAX; n++)
+            if (topology->node[n].os == plan->memory[i].node)
+                holding->memory_kib[n] = plan->memory[i].kib;
+}
+
+void vp_plan_hold(const struct vp_plan *plan, const struct vp_topology *topology,
+                  struct vp_holding *holding)
+{
+    vp_plan_exclusive(plan, &holding->exclusive);
+    holding->fixed = plan->fixed_cpus;
+    holding->uses_pool = vp_plan_uses_pool(plan);
+    holding->pool_vcpus = vp_plan_pool_vcpus(plan);
+    hold_memory(plan, topology, holding);
+    snprintf(holding->pool, sizeof(holding->pool), "%s", plan->pool ? plan->pool : "");
 }
 
 bool vp_plan_without_room(const struct vp_plan *plan)

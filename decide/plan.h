@@ -131,6 +131,7 @@ struct vp_plan_input {
      * elsewhere. */
     const int *keep;
     bool keep_only;
+    bool unexplained; /* a refusal needs no sentence, which may take longer than the plan */
 };
 
 enum vp_plan_result { VP_PLAN_OK, VP_PLAN_REFUSED, VP_PLAN_FAILED };
@@ -146,6 +147,11 @@ enum vp_plan_result vp_plan_make(const struct vp_plan_input *input, struct vp_pl
 /* A plan that names policy, mode and placement and wants nothing: for a guest
  * that could not be placed. The caller frees; NULL without memory. */
 struct vp_plan *vp_plan_unplaced(const struct vp_plan_input *input);
+
+/* What a guest with this plan in force holds; uuid, name and held_until_ms stay
+ * as they are. */
+void vp_plan_hold(const struct vp_plan *plan, const struct vp_topology *topology,
+                  struct vp_holding *holding);
 
 /* The default shared pool of a host under these holdings: [host] shared, less
  * the pools that have CPUs of their own, and what is booked exclusively,

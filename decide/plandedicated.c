@@ -153,6 +153,7 @@ static int make_ask(const struct vp_making *m, struct ask *ask)
         .pci_nodes = m->in->pci_nodes,
         .memory_kib = domain->memory_kib,
         .page_kib = vp_plan_page_kib(m->in),
+        .unexplained = m->in->unexplained,
     };
     if (vp_plan_free_memory(m, &ask->memory_kib) < 0)
         return -1;
@@ -366,7 +367,14 @@ static int place(struct vp_making *m, const struct ask *ask, struct vp_place_ans
         return vp_fail(m->err, VP_HOST, "out of memory");
     if (result == 0)
         return 0;
+<<<<<<< Updated upstream
     vp_plan_say_holders(m, holders, sizeof(holders));
+=======
+    if (m->in->unexplained)
+        holders[0] = '\0';
+    else
+        say_holders(m, holders, sizeof(holders));
+>>>>>>> Stashed changes
     vp_fail(m->err, VP_REFUSED, "%s%s%s%s", answer->why, holders, answer->help[0] ? "; " : "",
             answer->help);
     return 1;

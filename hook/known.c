@@ -15,6 +15,7 @@
 #include "host/conf.h"
 #include "host/confgood.h"
 #include "host/discover.h"
+#include "host/room.h"
 
 #define SURVEY "virtpin-hook-survey"
 
@@ -66,6 +67,17 @@ int vp_discover(const char *spec, struct vp_topology **topology, struct vp_error
     (void)spec;
     *topology = NULL;
     return start_over(err);
+}
+
+/* Which guests to move: every guest's policy is asked for. */
+bool vp_engine_room(struct vp_engine *engine, const struct vp_domain *domain,
+                    const struct vp_choice *choice, char *text, size_t size)
+{
+    struct vp_error err = {0};
+
+    (void)engine, (void)domain, (void)choice, (void)text, (void)size;
+    start_over(&err); /* if it cannot, the refusal stands without */
+    return false;
 }
 
 /* A ledger made anew: every guest's policy is asked for. */

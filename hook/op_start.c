@@ -10,6 +10,7 @@
 #include "hook/worker.h"
 #include "host/domcaps.h"
 #include "host/journal.h"
+#include "host/room.h"
 #include "host/threads.h"
 
 /* "cpu is custom/EPYC, policy db wants host-passthrough" for each change. */
@@ -113,6 +114,16 @@ static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
     return result;
 }
 
+/* The bookings are looked at after the transaction: nobody waits for the search. */
+static void add_room(struct vp_hook *hook, struct vp_error *err)
+{
+    size_t used = strlen(err->text);
+    char text[512];
+
+    if (vp_engine_room(&hook->engine, hook->domain, &hook->choice, text, sizeof(text)))
+        snprintf(err->text + used, sizeof(err->text) - used, "; %s", text);
+}
+
 int vp_op_prepare(struct vp_hook *hook, struct vp_error *err)
 {
     VP_AUTO(vp_plan) struct vp_plan *plan = NULL;
@@ -127,6 +138,8 @@ int vp_op_prepare(struct vp_hook *hook, struct vp_error *err)
         return -1;
     result = vp_engine_book(&hook->engine, hook->domain, &hook->choice, &asker, &plan,
                             &hook->findings, err);
+    if (result == VP_PLAN_REFUSED)
+        add_room(hook, err);
     if (result != VP_PLAN_OK)
         return -1;
     vp_hook_report(hook);

@@ -86,17 +86,6 @@ void vp_engine_choose(const struct vp_engine *engine, const struct vp_domain *do
     vp_policy_choose(engine->set, &facts, choice);
 }
 
-/* By the index of the node, as planning has it. */
-static void hold_memory(const struct vp_topology *topology, const struct vp_plan *plan,
-                        struct vp_holding *holding)
-{
-    holding->page_kib = plan->page_kib;
-    for (size_t i = 0; i < plan->memory_count; i++)
-        for (size_t n = 0; n < topology->node_count && n < VP_NODES_MAX; n++)
-            if (topology->node[n].os == plan->memory[i].node)
-                holding->memory_kib[n] = plan->memory[i].kib;
-}
-
 void vp_holding_of(const struct vp_topology *topology, const struct vp_guest_row *row,
                    struct vp_holding *holding)
 {
@@ -105,12 +94,7 @@ void vp_holding_of(const struct vp_topology *topology, const struct vp_guest_row
     snprintf(holding->name, sizeof(holding->name), "%s", row->name);
     if (!row->plan || row->plan->mode != VP_MODE_ENFORCE || row->unplaced)
         return;
-    vp_plan_exclusive(row->plan, &holding->exclusive);
-    holding->fixed = row->plan->fixed_cpus;
-    holding->uses_pool = vp_plan_uses_pool(row->plan);
-    hold_memory(topology, row->plan, holding);
-    holding->pool_vcpus = vp_plan_pool_vcpus(row->plan);
-    snprintf(holding->pool, sizeof(holding->pool), "%s", row->plan->pool ? row->plan->pool : "");
+    vp_plan_hold(row->plan, topology, holding);
 }
 
 int vp_engine_holdings(struct vp_engine *engine, struct vp_holding **holding, size_t *count,
