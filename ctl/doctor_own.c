@@ -93,7 +93,8 @@ void vp_check_enforcer(struct vp_doctor *doctor)
     if (!facts->can_repair) {
         vp_doctor_say(doctor, VP_CHECK_ERROR, "the enforcer (pid %d) cannot repair: %s",
                       (int)facts->pid, facts->why[0] ? facts->why : "it does not say why");
-        vp_doctor_remedy(doctor, "journalctl -u virtpind -p err");
+        vp_doctor_remedy(doctor, "%s",
+                         facts->remedy[0] ? facts->remedy : "journalctl -u virtpind -p err");
         return;
     }
     if (strcmp(facts->libvirt, "reconnecting") == 0) {

@@ -70,6 +70,7 @@ struct vp_enforcer_facts {
     char libvirt[32];               /* "connected", "reconnecting", "" unknown */
     bool can_repair;
     char why[256];      /* "" none */
+    char remedy[256];   /* against it; "" none */
     char blind[8][256]; /* what it does not see at once, a sentence each */
     size_t blind_count;
 };

@@ -28,6 +28,8 @@ static void take(struct vp_enforcer_facts *facts, uint64_t *start, const char *k
         facts->can_repair = strcmp(value, "yes") == 0;
     else if (strcmp(key, "why") == 0)
         snprintf(facts->why, sizeof(facts->why), "%s", value);
+    else if (strcmp(key, "remedy") == 0)
+        snprintf(facts->remedy, sizeof(facts->remedy), "%.255s", value);
     else if (strcmp(key, "blind") == 0 &&
              facts->blind_count < sizeof(facts->blind) / sizeof(facts->blind[0]))
         snprintf(facts->blind[facts->blind_count++], sizeof(facts->blind[0]), "%.255s", value);

@@ -124,7 +124,8 @@ static int enforcer_findings(struct vp_view *view)
     if (!view->enforcer.can_repair) {
         snprintf(text, sizeof(text), "the enforcer cannot repair: %s",
                  view->enforcer.why[0] ? view->enforcer.why : "it does not say why");
-        return add(view, VP_ERROR, NULL, text, NULL);
+        return add(view, VP_ERROR, NULL, text,
+                   view->enforcer.remedy[0] ? view->enforcer.remedy : NULL);
     }
     if (strcmp(view->enforcer.libvirt, "reconnecting") == 0 &&
         add(view, VP_WARNING, NULL,

@@ -258,7 +258,8 @@ static int read_domain(const xmlNode *root, struct vp_domain *domain, struct vp_
     if (vp_domain_read_features(vp_xml_child(root, "features"), domain, err) < 0)
         return -1;
     if (vp_domain_read_devices(part[PART_DEVICES], domain, err) < 0 ||
-        vp_domain_read_backing(vp_xml_child(root, "memoryBacking"), domain, err) < 0)
+        vp_domain_read_backing(vp_xml_child(root, "memoryBacking"), domain, err) < 0 ||
+        vp_domain_read_numatune(vp_xml_child(root, "numatune"), domain, err) < 0)
         return -1;
     if (read_memory(part[PART_MEMORY], domain, err) < 0 ||
         vp_domain_read_iothreads(part[PART_IOTHREADS], part[PART_IOTHREADIDS], domain, err) < 0)
@@ -318,6 +319,7 @@ void vp_domain_free(struct vp_domain *domain)
     vp_domain_clear_cpu(domain);
     vp_pins_clear(&domain->pins);
     free(domain->tuning.scheduler);
+    free(domain->numatune.cell);
     free(domain);
 }
 

@@ -61,6 +61,16 @@ struct vp_guest_cell {
     uint64_t memory_kib;
 };
 
+/* <numatune>, as far as libvirt writes cpuset.mems by it: strict and
+ * restrictive do, other modes leave the groups' nodes alone. */
+struct vp_guest_numatune {
+    bool confines;          /* <memory mode=> strict or restrictive */
+    bool unknown;           /* placement='auto', or no list of nodes can be read */
+    struct vp_cpuset nodes; /* <memory nodeset=> */
+    struct vp_cpuset *cell; /* those of each <memnode>; owned */
+    size_t cell_count;
+};
+
 struct vp_domain {
     int id; /* -1: not running */
     char *name;
@@ -91,6 +101,7 @@ struct vp_domain {
     struct vp_cpuset vcpu_cpuset; /* <vcpu cpuset=> */
     struct vp_pins pins;          /* vcpupin, emulatorpin, iothreadpin as stated */
     struct vp_guest_tuning tuning;
+    struct vp_guest_numatune numatune;
 };
 
 /* Parses bytes as one XML document, hardened: no network, no DTD (a DOCTYPE is

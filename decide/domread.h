@@ -18,6 +18,9 @@ int vp_domain_read_cputune(const xmlNode *node, struct vp_domain *domain, struct
 /* Shares, period, quota and schedulers of one <cputune>. */
 int vp_domain_read_tuning(const xmlNode *node, struct vp_domain *domain, struct vp_error *err);
 
+/* <numatune>, which may be NULL. */
+int vp_domain_read_numatune(const xmlNode *node, struct vp_domain *domain, struct vp_error *err);
+
 /* <iothreads> and <iothreadids>, either of which may be NULL. */
 int vp_domain_read_iothreads(const xmlNode *iothreads, const xmlNode *ids, struct vp_domain *domain,
                              struct vp_error *err);

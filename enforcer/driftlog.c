@@ -57,6 +57,12 @@ static const char *or_null(const char *text)
     return text[0] ? text : NULL;
 }
 
+/* What the wanted set is of; words speak for themselves. */
+static const char *unit_of(const struct vp_drift_record *record)
+{
+    return record->wanted_text[0] ? "" : record->kind == VP_DRIFT_MEMS ? "nodes " : "CPUs ";
+}
+
 static void send_record(const struct vp_drift_record *record, const struct texts *texts,
                         int priority, const char *id, const char *verb)
 {
@@ -87,8 +93,8 @@ static void send_record(const struct vp_drift_record *record, const struct texts
     else
         vp_journal(priority, id, field, sizeof(field) / sizeof(field[0]),
                    "%s: %s: %s: wanted %s%s, found %s, %s: %s", record->guest, texts->thread,
-                   vp_drift_kind_word(record->kind), record->wanted_text[0] ? "" : "CPUs ",
-                   texts->wanted, texts->found[0] ? texts->found : "none", texts->by, verb);
+                   vp_drift_kind_word(record->kind), unit_of(record), texts->wanted,
+                   texts->found[0] ? texts->found : "none", texts->by, verb);
 }
 
 size_t vp_driftlog_text(const struct vp_drift_record *record, char *text, size_t size)
@@ -97,8 +103,8 @@ size_t vp_driftlog_text(const struct vp_drift_record *record, char *text, size_t
     int length;
 
     fill_texts(record, &texts);
-    length = snprintf(text, size, "%s: %s: %s: wanted CPUs %s, found %s, %s", record->guest,
-                      texts.thread, vp_drift_kind_word(record->kind), texts.wanted,
+    length = snprintf(text, size, "%s: %s: %s: wanted %s%s, found %s, %s", record->guest,
+                      texts.thread, vp_drift_kind_word(record->kind), unit_of(record), texts.wanted,
                       texts.found[0] ? texts.found : "none", texts.by);
     return length > 0 ? (size_t)length : 0;
 }

@@ -32,6 +32,7 @@ int vp_enforcer_open(struct vp_enforcer *enforcer, struct vp_error *err)
     enforcer->run.lock_fd = enforcer->run.fd = -1;
     enforcer->fanotify = enforcer->status_fd = enforcer->conf_fd = enforcer->run_fd = -1;
     enforcer->definition_fd = enforcer->uevent_fd = enforcer->intent.fd = -1;
+    enforcer->memwork.fd = -1;
     enforcer->first_sync = true;
     if (vp_engine_open_here(engine, &enforcer->where, enforcer->topology, err) < 0)
         return -1;
@@ -58,6 +59,7 @@ void vp_enforcer_close(struct vp_enforcer *enforcer)
         vp_watched_free(enforcer->guest[i]);
     free(enforcer->guest);
     vp_trace_stop(enforcer->trace);
+    vp_memlook_stop(enforcer);
     sd_event_source_unref(enforcer->due);
     sd_event_source_unref(enforcer->sweep);
     sd_event_source_unref(enforcer->reload);
@@ -138,27 +140,42 @@ void vp_enforcer_complain(struct vp_enforcer *enforcer, const struct vp_error *e
     vp_journal(LOG_WARNING, VP_MSG_TROUBLE, NULL, 0, "%s", err->text);
 }
 
+/* Each is a line of the status file. */
+static void say_why(const struct vp_enforcer *enforcer, char why[256], char remedy[256])
+{
+    const char *unable = enforcer->unable.why, *help = enforcer->unable.remedy;
+
+    if (enforcer->disabled) {
+        snprintf(why, 256, "disabled: %.200s", enforcer->disabled_why);
+        help = "virtpin enable";
+    } else if (enforcer->trouble[0]) {
+        snprintf(why, 256, "%s", enforcer->trouble);
+        help = "virtpin doctor";
+    } else {
+        snprintf(why, 256, "%s", unable);
+    }
+    snprintf(remedy, 256, "%s", why[0] ? help : "");
+    for (char *c = why; *c; c++) {
+        if (*c == '\n')
+            *c = ' ';
+    }
+}
+
 void vp_enforcer_state(struct vp_enforcer *enforcer)
 {
     struct vp_runfile *run = &enforcer->run;
     bool connected = enforcer->virtside && vp_virtside_connected(enforcer->virtside);
     struct vp_error err = {0};
-    char why[sizeof(run->why)];
+    char why[sizeof(run->why)], remedy[sizeof(run->remedy)];
 
-    if (enforcer->disabled)
-        snprintf(why, sizeof(why), "disabled: %.200s", enforcer->disabled_why);
-    else
-        snprintf(why, sizeof(why), "%s", enforcer->trouble);
-    for (char *c = why; *c; c++) {
-        if (*c == '\n')
-            *c = ' ';
-    }
+    say_why(enforcer, why, remedy);
     if (run->fd >= 0 && connected == run->connected && strcmp(why, run->why) == 0 &&
         memcmp(run->blind, enforcer->sight.blind, sizeof(run->blind)) == 0)
         return;
     run->connected = connected;
     memcpy(run->blind, enforcer->sight.blind, sizeof(run->blind));
     memcpy(run->why, why, sizeof(run->why));
+    memcpy(run->remedy, remedy, sizeof(run->remedy));
     if (vp_runfile_write(run, &err) < 0)
         vp_enforcer_complain(enforcer, &err);
 }

@@ -7,8 +7,10 @@
 #include <systemd/sd-event.h>
 
 #include "enforcer/intent.h"
+#include "enforcer/memlook.h"
 #include "enforcer/runfile.h"
 #include "enforcer/sight.h"
+#include "enforcer/unable.h"
 #include "enforcer/virtside.h"
 #include "enforcer/watched.h"
 #include "host/engine.h"
@@ -41,12 +43,14 @@ struct vp_enforcer {
 
     bool disabled;
     char disabled_why[256];
-    char trouble[256];   /* why nothing can be repaired (the ledger is not to be had ...) */
+    char trouble[256];   /* why nothing can be decided (the ledger is not to be had ...) */
+    struct vp_unable unable;
     bool writes_limited; /* something is contested: writes are heard of a few times a second */
     bool swept_only;     /* no fanotify: every sweep looks in full */
     uint64_t sweeps;
     struct vp_trace *trace; /* NULL: not to be had here */
     struct vp_sight sight;
+    struct vp_memwork memwork;
     sd_event_source *sweep;
     int64_t next_sweep_us;
 

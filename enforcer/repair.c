@@ -9,6 +9,7 @@
 #include "enforcer/above.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/judge.h"
+#include "enforcer/memlook.h"
 #include "enforcer/patience.h"
 #include "enforcer/pins.h"
 #include "enforcer/record.h"
@@ -322,6 +323,10 @@ static void repair(struct look *look)
         vp_wrap(&err, "%s", guest->row.name);
         vp_enforcer_complain(enforcer, &err);
     }
+    if (report.denied != 0)
+        vp_unable_begin(enforcer, guest, report.denied, &err);
+    else if (report.cpusets_written + report.affinities_set > 0)
+        vp_unable_over(enforcer, guest, true);
     for (size_t i = 0; i < look->diffs.count; i++) {
         bool differs = err.code != VP_OK && still_differs(&report.left, &look->diffs.item[i]);
 
@@ -343,6 +348,8 @@ static void finish(struct look *look)
 
     wait_for_libvirt(look);
     vp_record_gone(guest, false);
+    if (look->diffs.count == 0)
+        vp_unable_over(look->enforcer, guest, false);
     vp_pins_look(look->enforcer, guest, look->now_us);
     vp_record_save(look->enforcer, guest);
     vp_intent_done(&look->enforcer->intent);
@@ -383,6 +390,7 @@ static void look_now(struct look *look)
         }
         vp_watched_due(guest, look->now_us + AGAIN_US);
         vp_enforcer_complain(look->enforcer, &err);
+        vp_unable_begin(look->enforcer, guest, 0, &err);
         return;
     }
     /* A job (migration, save) owns the guest until it ends: the status file says when. */
@@ -399,6 +407,7 @@ static void look_now(struct look *look)
     judge(look);
     repair(look);
     vp_tunelook(look->enforcer, guest, look->now_us);
+    vp_memlook(look->enforcer, guest, look->now_us);
     finish(look);
     /* A decision made while we wrote may want something else than what we wrote. */
     if (vp_sync_outdated(look->enforcer))

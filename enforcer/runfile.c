@@ -77,11 +77,12 @@ static int print_members(const struct vp_runfile *file, int fd)
     int length = dprintf(
         fd,
         SWEEP_FORMAT "pid=%d\nstart=%" PRIu64 "\nsince_ms=%" PRId64
-                     "\nlibvirt=%s\ncan_repair=%s\n%s%s%s",
+                     "\nlibvirt=%s\ncan_repair=%s\n%s%s%s%s%s%s",
         file->last_sweep_ms, at_most_a_day(file->sweep_lag_us), at_most_a_day(file->sweep_us),
         (int)getpid(), vp_process_start("/proc", getpid()), file->since_ms,
         file->connected ? "connected" : "reconnecting", file->why[0] ? "no" : "yes",
-        file->why[0] ? "why=" : "", file->why, file->why[0] ? "\n" : "");
+        file->why[0] ? "why=" : "", file->why, file->why[0] ? "\n" : "",
+        file->remedy[0] ? "remedy=" : "", file->remedy, file->remedy[0] ? "\n" : "");
 
     for (int i = 0; i < VP_SIGHT_COUNT && length >= 0; i++) {
         if (file->blind[i][0])

@@ -20,6 +20,7 @@ struct vp_runfile {
     int64_t sweep_lag_us, sweep_us;  /* how late the last sweep began, how long it took */
     bool connected;                  /* libvirt=connected, else reconnecting */
     char why[256];                   /* "" : can_repair=yes; else can_repair=no and this why= */
+    char remedy[256];                /* what would help against it, remedy=; "": none */
     char blind[VP_SIGHT_COUNT][200]; /* what only the sweep sees, a blind= each; "": none */
 };
 

@@ -83,7 +83,7 @@ static bool busy(const struct vp_enforcer *enforcer)
     if (vp_now_ms() - enforcer->run.since_ms < SETTLE_MS)
         return true;
     if (enforcer->sync_wanted || enforcer->adopt_wanted || enforcer->adopt_at_us != 0 ||
-        enforcer->rebuilding || enforcer->disabled || enforcer->trouble[0] ||
+        enforcer->rebuilding || enforcer->disabled || enforcer->trouble[0] || enforcer->unable.why[0] ||
         enforcer->status_wd == 0)
         return true;
     for (size_t i = 0; i < enforcer->guest_count; i++) {

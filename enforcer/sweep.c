@@ -73,6 +73,7 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *data)
     vp_reload_online(enforcer);
     vp_reload_cgroups(enforcer);
     vp_sync_check(enforcer);
+    vp_unable_check(enforcer);
     for (size_t i = 0; i < enforcer->guest_count; i++)
         sweep_guest(enforcer, enforcer->guest[i], (enforcer->sweeps + i) % every == 0);
     vp_enforcer_run_due(enforcer);

@@ -79,6 +79,7 @@ struct vp_watched {
     int64_t busy_since_us;    /* ... continuously since then; 0: not */
     int64_t busy_until_us;    /* libvirt (or a hook) is at work on its groups; 0: not */
     int64_t setup_since_us;   /* since when a thread is not in its own group; 0 */
+    int64_t mems_until_us;    /* libvirt may have opened its memory nodes until then */
     uint64_t looks;
     struct vp_write write[VP_WRITES_KEPT];
     unsigned writes;

@@ -44,6 +44,15 @@ static struct vp_error *refusal(struct run *run)
     return err;
 }
 
+/* Refusals that are not about what was written but about who writes, or where:
+ * whoever is root may open and write these files of a hierarchy that works. */
+static void note_denied(struct run *run, bool opening, int number)
+{
+    if (number == EPERM || number == EROFS || number == EIO || number == ENOTCONN ||
+        number == ENOSYS || (opening && number == EACCES))
+        run->report->denied = number == EACCES ? EPERM : number;
+}
+
 static const struct vp_pin *pin_of(const struct run *run, const struct vp_seen *seen)
 {
     return vp_drift_wanted(run->pins, seen->role, seen->index, seen->astray ? "" : seen->group);
@@ -138,6 +147,7 @@ static void write_slot(struct run *run, struct slot *slot)
     snprintf(path, sizeof(path), "%s/" VP_CPUSET_FILE, slot->name);
     fd = openat(run->root_fd, path, O_RDWR | O_CLOEXEC);
     if (fd < 0) {
+        note_denied(run, true, errno);
         vp_fail_errno(refusal(run), errno == ENOENT ? VP_GONE : VP_HOST, errno, "%s/%s",
                       run->eye.root, path);
         return;
@@ -153,6 +163,7 @@ static void write_slot(struct run *run, struct slot *slot)
     close(fd);
     if (result == 0)
         return;
+    note_denied(run, false, -result);
     snprintf(path, sizeof(path), "%.990s/%s", run->eye.root, slot->name);
     vp_cgroup_write_failed(run->eye.cgroups->version, path, &here, -result, refusal(run));
 }
@@ -178,6 +189,7 @@ static void set_affinity(struct run *run, const struct vp_seen *seen, bool group
     }
     if (result == -ESRCH)
         return;
+    note_denied(run, false, -result);
     who(seen, name, sizeof(name));
     vp_cpuset_print(&pin_of(run, seen)->cpus, text, sizeof(text));
     if (result == -EINVAL)

@@ -24,6 +24,7 @@ int vp_pin_look(const struct vp_cgroups *cgroups, const struct vp_threads *threa
 struct vp_pin_report {
     unsigned cpusets_written, affinities_set, gone;
     struct vp_diffs left; /* what still differs after the read-back; the caller clears */
+    int denied;           /* errno where the kernel lets us write nothing (EPERM, EROFS ...), 0 */
     char tuning[256];     /* vp_engine_apply: why the tuning is not in force; "" it is */
 };
 
