@@ -13,6 +13,7 @@
 #include "decide/error.h"
 #include "decide/guestnuma.h"
 #include "decide/vcpus.h"
+#include "host/clock.h"
 #include "host/engine.h"
 #include "host/room.h"
 

@@ -9,6 +9,7 @@
 #include "ctl/output.h"
 #include "decide/cleanup.h"
 #include "decide/error.h"
+#include "host/clock.h"
 #include "host/engine.h"
 #include "host/room.h"
 

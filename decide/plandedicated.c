@@ -367,14 +367,10 @@ static int place(struct vp_making *m, const struct ask *ask, struct vp_place_ans
         return vp_fail(m->err, VP_HOST, "out of memory");
     if (result == 0)
         return 0;
-<<<<<<< Updated upstream
-    vp_plan_say_holders(m, holders, sizeof(holders));
-=======
     if (m->in->unexplained)
         holders[0] = '\0';
     else
-        say_holders(m, holders, sizeof(holders));
->>>>>>> Stashed changes
+        vp_plan_say_holders(m, holders, sizeof(holders));
     vp_fail(m->err, VP_REFUSED, "%s%s%s%s", answer->why, holders, answer->help[0] ? "; " : "",
             answer->help);
     return 1;

@@ -8,6 +8,7 @@
 
 #include "decide/cleanup.h"
 #include "decide/error.h"
+#include "host/clock.h"
 #include "host/engine_priv.h"
 #include "host/threads.h"
 
