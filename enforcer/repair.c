@@ -54,12 +54,11 @@ static int gather(struct look *look, struct vp_error *err)
 {
     struct vp_watched *guest = look->guest;
     struct vp_engine *engine = &look->enforcer->engine;
-    bool reread = guest->status_changed || !guest->status;
 
     if (vp_watched_refresh(guest, engine, err) < 0)
         return -1;
-    if (reread)
-        vp_sync_outgrown(look->enforcer, guest);
+    /* Whoever read the status anew: a sync does, too. */
+    vp_sync_outgrown(look->enforcer, guest);
     if (vp_threads_list(&engine->cgroups, guest->row.pid, guest->status, guest->root,
                         &look->threads, err) < 0)
         return -1;

@@ -20,6 +20,8 @@
 
 /* A prepare lease has no age limit; from this on libvirt is asked. */
 #define LEASE_ASK_MS 30000
+/* A plan that a guest has outgrown and that could not be made anew, a lock being busy. */
+#define OUTGROWN_AGAIN_US 1000000
 
 /* ---- the ledger ---- */
 
@@ -361,7 +363,7 @@ static bool outgrown(const struct vp_watched *guest)
     return guest->iothread_count > domain->iothread_count;
 }
 
-void vp_sync_outgrown(struct vp_enforcer *enforcer, const struct vp_watched *guest)
+void vp_sync_outgrown(struct vp_enforcer *enforcer, struct vp_watched *guest)
 {
     struct vp_error err = {0};
     bool changed;
@@ -369,8 +371,10 @@ void vp_sync_outgrown(struct vp_enforcer *enforcer, const struct vp_watched *gue
     if (!outgrown(guest) || enforcer->disabled || vp_patience_held(guest) ||
         !enforcer->engine.ledger)
         return;
-    if (vp_engine_replan(&enforcer->engine, guest->row.uuid, &changed, &err) < 0)
+    if (vp_engine_replan(&enforcer->engine, guest->row.uuid, &changed, &err) < 0) {
         vp_enforcer_complain(enforcer, &err);
+        vp_watched_due(guest, vp_clock_us() + OUTGROWN_AGAIN_US);
+    }
     enforcer->sync_wanted = true;
 }
 

@@ -25,8 +25,8 @@ bool vp_sync_lives(const struct vp_guest_row *row);
  * file replaced; sets adopt_wanted or asks libvirt about old leases. */
 void vp_sync_check(struct vp_enforcer *enforcer);
 
-/* The guest's status file was read anew: plans it again if it has an I/O thread
- * that its plan does not know. */
-void vp_sync_outgrown(struct vp_enforcer *enforcer, const struct vp_watched *guest);
+/* At each look, the guest's status being loaded: plans it again if it has an I/O
+ * thread that its plan does not know; where that fails, a look is due again. */
+void vp_sync_outgrown(struct vp_enforcer *enforcer, struct vp_watched *guest);
 
 #endif

@@ -87,6 +87,13 @@ check "the new one has the shared CPUs" rig_wait 10 assert_affinity a web1 vcpu 
 check "an I/O thread is added" rig_virsh a iothreadadd db1 7 --live
 check "it has the shared CPUs, too" rig_wait 10 assert_affinity a db1 iothread 7 "$rest"
 check "and the vCPU is where it was" assert_affinity a db1 vcpu 0 "$own"
+# Both are there when it looks again: what the ledger says is read before what the guest has.
+rig_signal a virtpind STOP
+check "an I/O thread is added while the enforcer stands still" rig_virsh a iothreadadd web1 8 --live
+check "and a guest starts" rig_guest a web2
+rig_signal a virtpind CONT
+check "the I/O thread has the shared CPUs" rig_wait 10 assert_affinity a web1 iothread 8 "$rest"
+rig_virsh a destroy web2 >/dev/null
 check "libvirt knows the pins" rig_wait 10 assert_match "vcpupin" "*$own*" \
     "$(rig_virsh a vcpupin db1 0 --live)"
 
