@@ -60,6 +60,13 @@ lab_define big vcpus=40
 said=$(virsh -q start big 2>&1)
 check "libvirtd has noticed the hook" assert_match "virsh start of 40 vCPUs" '*virtpin: guest big*' "$said"
 check "virtpin doctor finds no error" virtpin doctor
+# fanotify and BPF, both inside the unit's sandbox
+sees() {
+    local said
+    said=$(virtpin doctor 2>&1)
+    assert_match "virtpin doctor" '*the enforcer sees writes and calls at once*' "$said"
+}
+check "the enforcer sees writes and calls" sees
 exposed() {
     systemd-analyze --no-pager security --threshold=21 virtpind.service | tail -n 1
     return "${PIPESTATUS[0]}"

@@ -26,6 +26,8 @@ check "taskset on an I/O thread" taskset -cp "$last" "$(lab_tid web1 iothread 1)
 check "the vCPU is put back" lab_wait 10 assert_at web1 vcpu 0 "$pool"
 check "the I/O thread too" lab_wait 10 assert_at web1 iothread 1 "$pool"
 check "which is recorded" lab_wait 5 assert_drift web1 affinity repaired
+check "with the caller's name" assert_eq by.comm taskset \
+    "$(lab_drift "web1 affinity repaired" by.comm)"
 
 # the writer outlives its write, so that its name can be read
 file=$(lab_group db1 vcpu 0)/cpuset.cpus

@@ -476,7 +476,8 @@ lab_bootstrap() {
     local log=/var/lib/lab/result/bootstrap-$1.log
     export RIG_PATIENCE=${RIG_PATIENCE:-6} RIG_TIMEOUT=${RIG_TIMEOUT:-1800}
     export UNIT_TIMEOUT=${UNIT_TIMEOUT:-1800} CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-20}
-    export FUZZ_SECONDS=${FUZZ_SECONDS:-5}
+    # no host in this one, and no campaigns
+    export FUZZ_SECONDS=${FUZZ_SECONDS:-5} TEST_PARTS=${TEST_PARTS:-unit fuzz rig}
     cd /var/lib/lab/checkout || exit 1
     check "nothing has to be installed" lab_nothing_missing
     setsid -w packaging/bootstrap "$1" 2>&1 </dev/null | tee "$log" | sed -u 's/^/    /'

@@ -6,7 +6,8 @@
 # for tests/bench.
 #
 #   window_open                  a trace of this host; 77 where there is none
-#   window_guest VIRSH GUEST     starts it, VIRSH being a command, then says how many microseconds
+#   window_guest VIRSH GUEST     starts it, VIRSH being a command, then says how many microseconds, and
+#                                how many it is from the exec of QEMU
 #   window_close
 
 WINDOW_TRACE=/sys/kernel/tracing/instances/virtpin-window-$$
@@ -18,6 +19,7 @@ window_open() {
     echo mono >"$WINDOW_TRACE/trace_clock"
     echo 1 >"$WINDOW_TRACE/events/syscalls/sys_enter_sched_setaffinity/enable" ||
         { window_close; echo "no tracepoint of sched_setaffinity"; return 77; }
+    echo 1 >"$WINDOW_TRACE/events/sched/sched_process_exec/enable"
 }
 
 window_close() {
@@ -43,12 +45,14 @@ window_guest() {
     {
         sed -n "s/.*RESUME at \([0-9.]*\) for domain '$guest'.*/resume \1/p" "$events"
         sed -nE 's/.* ([0-9]+\.[0-9]+): tracing_mark_write: sync ([0-9.]+)$/sync \1 \2/p
+            s/.* ([0-9]+\.[0-9]+): sched_process_exec: filename=[^ ]*qemu-system.*/exec \1/p
             s/^ *virtpin-hook.* ([0-9]+\.[0-9]+): sys_sched_setaffinity.*/pin \1/p' "$WINDOW_TRACE/trace"
     } | awk '
         $1 == "resume" { at = $2 }
+        $1 == "exec" { started = $2 }
         $1 == "sync" { at -= $3 - $2 }
         $1 == "pin" && $2 >= at { last = $2 }
-        END { if (!last) exit 1; printf "%d\n", (last - at) * 1e6 }'
+        END { if (!last) exit 1; printf "%d %d\n", (last - at) * 1e6, (last - started) * 1e6 }'
     local status=$?
     rm -f "$events"
     return $status
