@@ -28,30 +28,41 @@ rig_kernel_serial() {
     printf "<protocol type='raw'/><log file='/var/log/libvirt/%s.console' append='off'/></serial>" "$1"
 }
 
-# rig_kernel_define HOST GUEST [rig_guest_xml's options]: its kernel, console and memory are added.
+# rig_kernel_files HOST: kernel and initrd in its /run/rig-kernel. libvirt gives the files to the user
+# that QEMU runs as, so each host has its own.
+rig_kernel_files() {
+    local root
+    root=$(rig_root "$1")
+    [ ! -e "$root/run/rig-kernel/initrd" ] || return 0
+    mkdir -p "$root/run/rig-kernel"
+    cp "$RIG_KERNEL/vmlinuz" "$RIG_KERNEL/initrd" "$root/run/rig-kernel/"
+}
+
+# rig_kernel_port HOST GUEST: $RIG_PORT_OF[HOST/GUEST] is its console's
+rig_kernel_port() {
+    [ -z "${RIG_PORT_OF[$1/$2]:-}" ] || return 0
+    RIG_PORT=$((RIG_PORT + 1))
+    RIG_PORT_OF[$1/$2]=$RIG_PORT
+}
+
 # no_timer_check: on a busy machine the kernel may miss the ticks that it counts at boot, and panics.
-# libvirt gives the files to the user that QEMU runs as, so each host has its own.
+RIG_KERNEL_LINE='console=ttyS0 quiet no_timer_check'
+
+# rig_kernel_define HOST GUEST [rig_guest_xml's options]: its kernel, console and memory are added.
 rig_kernel_define() {
-    local host=$1 guest=$2 root word devices=
+    local host=$1 guest=$2 word devices=
     local -a words=(mem=192)
     shift 2
-    root=$(rig_root "$host")
-    if [ ! -e "$root/run/rig-kernel/initrd" ]; then
-        mkdir -p "$root/run/rig-kernel"
-        cp "$RIG_KERNEL/vmlinuz" "$RIG_KERNEL/initrd" "$root/run/rig-kernel/" || return 1
-    fi
+    rig_kernel_files "$host" || return 1
+    rig_kernel_port "$host" "$guest"
     for word; do
         case $word in
         devices=*) devices=${word#*=} ;;
         *) words+=("$word") ;;
         esac
     done
-    if [ -z "${RIG_PORT_OF[$host/$guest]:-}" ]; then
-        RIG_PORT=$((RIG_PORT + 1))
-        RIG_PORT_OF[$host/$guest]=$RIG_PORT
-    fi
     rig_define "$host" "$guest" kernel=/run/rig-kernel/vmlinuz initrd=/run/rig-kernel/initrd \
-        append='console=ttyS0 quiet no_timer_check' "${words[@]}" \
+        append="$RIG_KERNEL_LINE" "${words[@]}" \
         devices="$(rig_kernel_serial "$guest" "${RIG_PORT_OF[$host/$guest]}")$devices"
 }
 
