@@ -184,6 +184,34 @@ static json_object *pools_json(const struct vp_view *view)
     return list;
 }
 
+static json_object *strangers_json(const struct vp_strangers *strangers)
+{
+    json_object *list = vp_json_array();
+
+    for (size_t i = 0; i < strangers->count; i++) {
+        const struct vp_stranger *one = &strangers->item[i];
+        json_object *object = vp_json_object();
+
+        vp_json_int(object, "cpu", one->cpu);
+        string_or_null(object, "owner", one->owner);
+        vp_json_string(object, "kind", vp_stranger_word(one->kind));
+        vp_json_int(object, "pid", one->pid);
+        vp_json_int(object, "tid", one->tid);
+        vp_json_string(object, "comm", one->comm);
+        if (one->uid >= 0)
+            vp_json_int(object, "uid", one->uid);
+        else
+            vp_json_null(object, "uid");
+        string_or_null(object, "unit", one->unit);
+        string_or_null(object, "guest", one->guest);
+        vp_json_int(object, "ran_ms", (int64_t)one->ran_ms);
+        vp_json_time(object, "first", one->first_ms);
+        vp_json_time(object, "last", one->last_ms);
+        vp_json_push(list, object);
+    }
+    return list;
+}
+
 void vp_status_json(const struct vp_engine *engine, const struct vp_view *view)
 {
     json_object *object = vp_json_new("virtpin.status/1");
@@ -201,6 +229,7 @@ void vp_status_json(const struct vp_engine *engine, const struct vp_view *view)
     for (size_t i = 0; i < view->guest_count; i++)
         vp_json_push(guests, guest_json(&view->guest[i]));
     vp_json_add(object, "guests", guests);
+    vp_json_add(object, "strangers", strangers_json(&view->strangers));
     vp_json_add(object, "findings", findings_json(&view->findings));
     vp_json_print(object);
 }

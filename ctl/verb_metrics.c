@@ -54,6 +54,16 @@ static int take_counts(struct vp_engine *engine, struct vp_facts *facts, struct 
     return vp_hook_runs_peek(engine->ledger, engine->set->host.run_dir, &facts->counters, err);
 }
 
+static int take_strangers(const struct vp_engine *engine, struct vp_facts *facts)
+{
+    struct vp_strangers strangers;
+    int result = vp_strangers_read(&strangers, engine->set->host.run_dir);
+
+    vp_facts_strangers(facts, &strangers);
+    vp_strangers_clear(&strangers);
+    return result;
+}
+
 static int gather(struct vp_ctl *ctl, struct vp_engine *engine, struct vp_facts *facts,
                   struct vp_error *err)
 {
@@ -76,6 +86,8 @@ static int gather(struct vp_ctl *ctl, struct vp_engine *engine, struct vp_facts 
         .sweep_lag_us = enforcer.sweep_lag_us,
         .sweep_us = enforcer.sweep_us,
     };
+    if (take_strangers(engine, facts) != 0)
+        return vp_fail(err, VP_HOST, "out of memory");
     return take_guests(engine, facts, err) != 0 ? -1 : take_counts(engine, facts, err);
 }
 

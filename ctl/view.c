@@ -34,6 +34,7 @@ void vp_view_clear(struct vp_view *view)
         guest_clear(&view->guest[i]);
     free(view->guest);
     free(view->pool);
+    vp_strangers_clear(&view->strangers);
     vp_findings_clear(&view->findings);
     *view = (struct vp_view){0};
 }
@@ -77,6 +78,9 @@ int vp_view_gather(const struct vp_ctl *ctl, struct vp_engine *engine, const cha
     view->enabled = !vp_conf_disabled(&ctl->where, view->disabled_why);
     view->policy_loaded_ms = loaded_ms(engine, view->now_ms);
     vp_enforcer_read(engine->set->host.run_dir, &view->enforcer);
+    if (view->enforcer.running &&
+        vp_strangers_read(&view->strangers, engine->set->host.run_dir) != 0)
+        return vp_fail(err, VP_HOST, "out of memory");
     if (vp_ctl_ledger(ctl, engine, false, err) != 0 || vp_view_guests(engine, view, err) != 0)
         return -1;
     if (vp_view_exclusive(view) != 0 || vp_view_findings(engine, view) != 0)

@@ -11,6 +11,7 @@
 #include "decide/finding.h"
 #include "decide/pins.h"
 #include "decide/plan.h"
+#include "host/strangers.h"
 #include "host/guestmemory.h"
 
 struct vp_ctl;
@@ -93,6 +94,7 @@ struct vp_view {
     int64_t policy_loaded_ms;
     struct vp_view_guest *guest; /* by name */
     size_t guest_count;
+    struct vp_strangers strangers; /* on dedicated CPUs, as the enforcer saw them last */
     struct vp_findings findings;
 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/output.h"
 #include "ctl/view.h"
 #include "decide/cleanup.h"
 #include "host/engine.h"
@@ -166,6 +167,39 @@ static int guest_findings(struct vp_view *view, const struct vp_view_guest *gues
     return 0;
 }
 
+/* So many are told one by one. */
+#define STRANGERS_TOLD 5
+
+static int stranger_findings(struct vp_view *view)
+{
+    const struct vp_strangers *strangers = &view->strangers;
+    char text[1024], span[VP_TIME_TEXT];
+
+    for (size_t i = 0; i < strangers->count && i < STRANGERS_TOLD; i++) {
+        const struct vp_stranger *one = &strangers->item[i];
+        const char *what = one->kind == VP_STRANGER_GUEST    ? "guest "
+                           : one->kind == VP_STRANGER_KERNEL ? "the kernel's thread "
+                                                             : "";
+
+        snprintf(text, sizeof(text),
+                 "CPU %d of %s: %s%s (thread %d%s%s) ran there for %llu ms in the last %s",
+                 one->cpu, one->owner[0] ? one->owner : "a guest", what,
+                 one->guest[0] ? one->guest : one->comm, (int)one->tid, one->unit[0] ? ", " : "",
+                 one->unit, (unsigned long long)one->ran_ms,
+                 vp_span_text(view->now_ms - one->first_ms, span));
+        if (add(view, VP_WARNING, one->owner[0] ? one->owner : NULL, text,
+                one->kind == VP_STRANGER_GUEST    ? CATCH_ALL
+                : one->kind == VP_STRANGER_KERNEL ? "/sys/devices/virtual/workqueue/cpumask"
+                                                  : "AllowedCPUs= of its slice, or isolcpus=") != 0)
+            return -1;
+    }
+    if (strangers->count <= STRANGERS_TOLD)
+        return 0;
+    snprintf(text, sizeof(text), "%zu more threads that are no guest's ran on dedicated CPUs",
+             strangers->count - STRANGERS_TOLD);
+    return add(view, VP_WARNING, NULL, text, "virtpin status --json lists them");
+}
+
 int vp_view_findings(const struct vp_engine *engine, struct vp_view *view)
 {
     for (size_t i = 0; i < engine->findings.count; i++)
@@ -175,7 +209,7 @@ int vp_view_findings(const struct vp_engine *engine, struct vp_view *view)
         add(view, VP_WARNING, NULL, "this host has no cpuset controller: only affinity can be set",
             NULL) != 0)
         return -1;
-    if (enforcer_findings(view) != 0)
+    if (enforcer_findings(view) != 0 || stranger_findings(view) != 0)
         return -1;
     for (size_t i = 0; i < view->guest_count; i++)
         if (guest_findings(view, &view->guest[i]) != 0)

@@ -60,6 +60,7 @@ void vp_enforcer_close(struct vp_enforcer *enforcer)
     free(enforcer->guest);
     vp_trace_stop(enforcer->trace);
     vp_memlook_stop(enforcer);
+    vp_strangers_clear(&enforcer->strangers);
     sd_event_source_unref(enforcer->due);
     sd_event_source_unref(enforcer->sweep);
     sd_event_source_unref(enforcer->reload);

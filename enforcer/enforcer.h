@@ -14,6 +14,7 @@
 #include "enforcer/virtside.h"
 #include "enforcer/watched.h"
 #include "host/engine.h"
+#include "host/strangers.h"
 
 struct vp_error;
 struct vp_trace;
@@ -51,6 +52,9 @@ struct vp_enforcer {
     struct vp_trace *trace; /* NULL: not to be had here */
     struct vp_sight sight;
     struct vp_memwork memwork;
+    struct vp_strangers strangers;
+    int64_t strangers_us; /* when they were looked at last */
+    bool strangers_said;  /* there are dedicated CPUs, and the file says who is on them */
     sd_event_source *sweep;
     int64_t next_sweep_us;
 

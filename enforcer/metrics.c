@@ -126,6 +126,7 @@ static int gather(struct vp_enforcer *enforcer, struct vp_facts *facts, struct v
         .sweep_lag_us = run->sweep_lag_us,
         .sweep_us = run->sweep_us,
     };
+    vp_facts_strangers(facts, &enforcer->strangers);
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         const struct vp_watched *guest = enforcer->guest[i];
 

@@ -11,6 +11,7 @@
 #include "enforcer/reload.h"
 #include "enforcer/sight.h"
 #include "enforcer/statuswatch.h"
+#include "enforcer/strangers.h"
 #include "enforcer/sync.h"
 #include "enforcer/trace.h"
 #include "enforcer/trim.h"
@@ -77,6 +78,7 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *data)
     for (size_t i = 0; i < enforcer->guest_count; i++)
         sweep_guest(enforcer, enforcer->guest[i], (enforcer->sweeps + i) % every == 0);
     vp_enforcer_run_due(enforcer);
+    vp_strangers_sweep(enforcer);
     vp_metrics_swept(enforcer, (int64_t)usec, began_us);
     vp_runfile_swept(&enforcer->run, vp_now_ms());
     if (enforcer->sweeps % TRIM_EVERY == TRIM_AT)

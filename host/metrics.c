@@ -71,6 +71,13 @@ void vp_facts_clear(struct vp_facts *facts)
     *facts = (struct vp_facts){0};
 }
 
+void vp_facts_strangers(struct vp_facts *facts, const struct vp_strangers *strangers)
+{
+    for (size_t i = 0; i < strangers->count; i++)
+        facts->strangers[strangers->item[i].kind] += strangers->item[i].ran_ms > 0;
+    memcpy(facts->stranger_ms, strangers->total_ms, sizeof(facts->stranger_ms));
+}
+
 static bool count_guests(struct vp_facts *facts, const char *policy, const char *state,
                          unsigned count)
 {

@@ -11,6 +11,7 @@
 #include "decide/drift.h"
 #include "host/counters.h"
 #include "host/ledger.h"
+#include "host/strangers.h"
 
 struct vp_engine;
 struct vp_error;
@@ -68,7 +69,12 @@ struct vp_facts {
     bool enforcer_running, connected, can_repair;
     int64_t since_ms, last_sweep_ms;
     int64_t sweep_lag_us, sweep_us; /* -1: not known */
+
+    /* on dedicated CPUs: how many there are, and what all have run */
+    unsigned strangers[VP_STRANGER_KINDS];
+    uint64_t stranger_ms[VP_STRANGER_KINDS];
 };
+void vp_facts_strangers(struct vp_facts *facts, const struct vp_strangers *strangers);
 void vp_facts_clear(struct vp_facts *facts);
 
 /* Counts a guest of the ledger; its threads where it runs. False without memory. */

@@ -125,6 +125,20 @@ static void say_drift(struct vp_metrics *metrics, const struct vp_facts *facts)
     histogram(metrics, &counters->repair, NULL);
 }
 
+static void say_strangers(struct vp_metrics *metrics, const struct vp_facts *facts)
+{
+    family(metrics, "virtpin_dedicated_strangers", VP_GAUGE,
+           "Threads of others that ran on CPUs that guests have for themselves, by whose.");
+    for (int kind = 0; kind < VP_STRANGER_KINDS; kind++)
+        label(sample(metrics, "", facts->strangers[kind]), 0, "kind",
+              vp_stranger_word((enum vp_stranger_kind)kind));
+    family(metrics, "virtpin_dedicated_stranger_seconds_total", VP_COUNTER,
+           "CPU time of others that was seen there since the enforcer started, by whose.");
+    for (int kind = 0; kind < VP_STRANGER_KINDS; kind++)
+        label(sample(metrics, "", (double)facts->stranger_ms[kind] / 1e3), 0, "kind",
+              vp_stranger_word((enum vp_stranger_kind)kind));
+}
+
 static void say_hook(struct vp_metrics *metrics, const struct vp_counters *counters)
 {
     family(metrics, "virtpin_hook_runs_total", VP_COUNTER,
@@ -243,5 +257,7 @@ int vp_metrics_make(struct vp_engine *engine, const struct vp_facts *facts,
     say_drift(metrics, facts);
     say_hook(metrics, &facts->counters);
     say_enforcer(metrics, facts);
+    if (facts->enforcer_running)
+        say_strangers(metrics, facts);
     return metrics->failed ? vp_fail(err, VP_HOST, "out of memory") : 0;
 }
