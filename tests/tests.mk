@@ -1,4 +1,5 @@
 # Tests, demo, lint and sanitizer builds.
+# `make check` runs all parts of tests/run, `make unit` and so on one.
 # Unit tests: each tests/unit/test_NAME.c is a program of its own.
 # Fuzz targets: each tests/fuzz/fuzz_NAME.c exports LLVMFuzzerTestOneInput.
 

@@ -7,8 +7,9 @@ $(BUILD)/tests/faults/clock.so: tests/faults/clock.c
 	$(call say,LD,$@)
 	$(Q)$(CC) -std=gnu11 $(WARNINGS) -D_GNU_SOURCE -O1 -fPIC -shared -o $@ $<
 
-.PHONY: faults soak
-faults: $(FAULTS_BUILT)
+.PHONY: faults soak faults-programs
+faults-programs: $(FAULTS_BUILT)
+faults: faults-programs
 	@BUILD=$(BUILD) MINUTES=$(MINUTES) SEED=$(SEED) tests/faults/run $(FAULTS)
-soak: $(FAULTS_BUILT)
+soak: faults-programs
 	@BUILD=$(BUILD) MINUTES=$(MINUTES) SEED=$(SEED) tests/faults/soak
