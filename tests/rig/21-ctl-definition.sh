@@ -141,7 +141,7 @@ title() {
 }
 # race_edits N: bursts of one to three defines over one connection, then a pause of another length
 race_edits() {
-    local i j n=0
+    local i j n=0 late=0
     for i in $(seq "$1"); do
         for j in 1 2 3; do
             n=$((n + 1))
@@ -155,8 +155,11 @@ race_edits() {
         last=$(sed -n 's:.*<title>\(.*\)</title>.*:\1:p' "$root/run/race-$((i % 3 + 1)).xml")
         rig_wait 5 meets app-race || return 1
         # ours over theirs for a moment is put right from the overwritten file
-        rig_wait 3 title "$last" >/dev/null || { title "$last"; echo "after burst $i"; return 1; }
+        # (the enforcer's turn may come late on a busy machine)
+        title "$last" >/dev/null || late=$((late + 1))
+        rig_wait 10 title "$last" >/dev/null || { title "$last"; echo "after burst $i"; return 1; }
     done
+    rig_say "$late edits came back from their file"
 }
 check "no edit is lost in forty bursts" race_edits 40
 

@@ -134,14 +134,14 @@ features_agree() {
 # Threads of a core are told by Intel's models, and AMD's that have topoext; the kernel takes them for
 # cores, else.
 topology_agrees() {
-    local xml=$1 part sockets cores threads
-    for part in sockets cores threads; do
+    local xml=$1 part sockets dies cores threads
+    for part in sockets dies cores threads; do
         printf -v "$part" '%s' "$(xml_value "/domain/cpu/topology/@$part" "$xml")"
     done
     [ -n "$sockets" ] || return 0
     assert_eq "sockets inside" "$sockets" "$(found sockets)" || return 1
     [ "$(found vendor)" = GenuineIntel ] || has_flag topoext || cores=$((cores * threads))
-    assert_eq "cores inside" $((sockets * cores)) "$(found cores)"
+    assert_eq "cores inside" $((sockets * ${dies:-1} * cores)) "$(found cores)"
 }
 
 nodes_agree() {
@@ -187,7 +187,7 @@ guest_agrees() {
 
 # What TCG, this kernel or this libvirt do not offer. What is left is a failure.
 not_offered='host-passthrough|incompatible with host CPU|doesn.t match specification|missing features'
-not_offered="$not_offered|not supported|is not available|Operation not permitted|requires KVM|guest CPU"
+not_offered="$not_offered|not supported|is not available|Operation not permitted|requires KVM|guest CPU|Unknown CPU model"
 
 # The host's caches under TCG, with a CPU that has all that TCG has: the guest's programs abort.
 no_boot=' guestcpu/nested-off '
@@ -247,6 +247,7 @@ SECONDS=0
 for name in "${names[@]}"; do
     made=$(parts "$golden/$name.ok" 65536)
     [ -n "$made" ] || continue   # unchanged
+    [[ $made != *clusters=* ]] || continue   # libvirt 9.0 drops them, and then the vCPUs are too many
     made=$(sha256sum <<<"$made")
     [ -z "${seen[$made]:-}" ] || continue
     seen[$made]=yes
