@@ -191,12 +191,14 @@ static const struct vp_key_row rows[] = {
     {ISOLATION, "isolate-workqueues", "yes no", "no", "unbound workqueues", LATER},
     {ISOLATION, "cpu-governor", "keep NAME", "keep", "cpufreq governor of its CPUs", LATER},
 
-    {BEHAVIOUR, "on-start", "allow refuse", "allow", "the guest CPU misses the policy at prepare",
+    {BEHAVIOUR, "on-start", "allow refuse", "allow",
+     "the guest CPU (mode, model, features, topology, vCPUs, NUMA cells) misses the policy at "
+     "prepare",
      SERVED(.ops = &vp_ops_word, P(on_start), .low = VP_VERDICT_ALLOW)},
     {BEHAVIOUR, "on-no-room", "refuse shared", "refuse", "it does not fit",
      SERVED(.ops = &vp_ops_word, P(on_no_room), .low = VP_VERDICT_REFUSE)},
     {BEHAVIOUR, "on-migrate", "allow refuse", "allow",
-     "an incoming or restored guest CPU misses the policy",
+     "the same of an incoming or restored guest",
      SERVED(.ops = &vp_ops_word, P(on_migrate), .low = VP_VERDICT_ALLOW)},
     {BEHAVIOUR, "on-error", "allow refuse", "[host]'s", "virtpin itself fails",
      SERVED(.ops = &vp_ops_word, P(on_error), .low = VP_VERDICT_ALLOW)},

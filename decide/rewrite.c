@@ -39,6 +39,22 @@ const char *vp_facet_word(enum vp_facet facet)
     return "pins";
 }
 
+const char *vp_facet_noun(enum vp_facet facet)
+{
+    switch (facet) {
+    case VP_FACET_CPU:
+        return "CPU";
+    case VP_FACET_FEATURES:
+        return "feature";
+    case VP_FACET_VCPUS:
+        return "vCPU count";
+    case VP_FACET_NUMA:
+        return "NUMA topology";
+    default:
+        return vp_facet_word(facet);
+    }
+}
+
 bool vp_facet_is_guest_cpu(enum vp_facet facet)
 {
     return facet == VP_FACET_CPU || facet == VP_FACET_FEATURES || facet == VP_FACET_TOPOLOGY ||

@@ -27,6 +27,8 @@ enum vp_facet {
 enum { VP_FACETS = VP_FACET_NUMA + 1 };
 /* "cpu", "topology", "pins", "vcpus", "agent", "features", "tuning", "numa" */
 const char *vp_facet_word(enum vp_facet facet);
+/* The same for a sentence "guest CPU is ..., policy wants ...". */
+const char *vp_facet_noun(enum vp_facet facet);
 /* Whether the guest sees the facet as its CPU: on-start and on-migrate refuse
  * for such facets only. */
 bool vp_facet_is_guest_cpu(enum vp_facet facet);

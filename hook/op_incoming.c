@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "decide/cleanup.h"
+#include "decide/guestnuma.h"
 #include "decide/rewrite.h"
 #include "hook/worker.h"
 #include "host/journal.h"
@@ -22,10 +23,13 @@ static enum vp_rewrite_op op_of(const struct vp_hook *hook)
 static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
 {
     const struct vp_policy *policy = hook->choice.policy;
+    struct vp_policy one = *policy;
     struct vp_changes changes = {0};
+    struct vp_numa_facts nodes;
     int result = 0;
 
-    if (vp_guest_cpu_check(hook->domain, policy, op_of(hook), &changes) < 0)
+    vp_hook_nodes(hook, &one, &nodes);
+    if (vp_guest_cpu_check(hook->domain, &one, op_of(hook), &changes) < 0)
         return vp_fail(err, VP_HOST, "out of memory");
     for (size_t i = 0; i < changes.count && result == 0; i++) {
         const struct vp_change *change = &changes.item[i];
@@ -35,13 +39,13 @@ static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
             result = vp_fail(err, VP_REFUSED,
                              "guest %s is %s, policy %s wants %s; this takes effect at the next "
                              "cold start (on-migrate = refuse)",
-                             vp_facet_word(change->facet), change->from, policy->name, change->to);
+                             vp_facet_noun(change->facet), change->from, policy->name, change->to);
         else
             vp_hook_say(
                 hook, LOG_WARNING, VP_MSG_DEFINITION, NULL, 0,
                 "guest %s comes in with %s %s, policy %s wants %s; this takes effect at its "
                 "next cold start",
-                hook->name, vp_facet_word(change->facet), change->from, policy->name, change->to);
+                hook->name, vp_facet_noun(change->facet), change->from, policy->name, change->to);
     }
     vp_changes_clear(&changes);
     return result;

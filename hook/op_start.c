@@ -6,6 +6,7 @@
 #include <syslog.h>
 
 #include "decide/cleanup.h"
+#include "decide/guestnuma.h"
 #include "decide/rewrite.h"
 #include "hook/worker.h"
 #include "host/domcaps.h"
@@ -25,7 +26,7 @@ static void describe(const struct vp_changes *changes, const char *policy, char 
         used += (size_t)snprintf(
             text + used, size - used,
             change->impossible ? "%sguest %s is %s: %s" : "%sguest %s is %s, policy wants %s",
-            i > 0 ? "; " : "", vp_facet_word(change->facet), change->from, change->to);
+            i > 0 ? "; " : "", vp_facet_noun(change->facet), change->from, change->to);
     }
     if (used < size)
         snprintf(text + used, size - used, " (policy %s)", policy);
@@ -84,6 +85,7 @@ static bool may_refuse_cpu(struct vp_hook *hook)
 static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
 {
     struct vp_changes changes = {0};
+    struct vp_numa_facts nodes;
     struct vp_policy one;
     char text[768];
     int result = 0;
@@ -91,6 +93,7 @@ static int check_guest_cpu(struct vp_hook *hook, struct vp_error *err)
 
     vp_domcaps_known(&hook->engine, hook->domain, xmlDocGetRootElement(hook->doc),
                      hook->choice.policy, &one);
+    vp_hook_nodes(hook, &one, &nodes);
     if (vp_guest_cpu_check(hook->domain, &one, VP_OP_DEFINE, &changes) < 0)
         return vp_fail(err, VP_HOST, "out of memory");
     rewritten = !all_impossible(&changes) && hook->choice.policy->mode == VP_MODE_ENFORCE;

@@ -17,6 +17,7 @@
 
 #include "decide/cleanup.h"
 #include "hook/protocol.h"
+#include "host/guestnuma.h"
 #include "host/journal.h"
 
 struct operation {
@@ -31,6 +32,17 @@ static const struct operation operations[] = {
     {"reconnect", vp_op_reconnect, false}, {"migrate", vp_op_incoming, true},
     {"restore", vp_op_incoming, true},
 };
+
+void vp_hook_nodes(struct vp_hook *hook, struct vp_policy *one, struct vp_numa_facts *nodes)
+{
+    struct vp_error ignored = {0};
+
+    if (one->guest_numa == VP_GUEST_NUMA_AUTO &&
+        vp_engine_ledger(&hook->engine, true, &ignored) == 0 &&
+        vp_engine_numa_facts(&hook->engine, hook->domain, &hook->choice, NULL, nodes, &ignored) ==
+            0)
+        one->numa_facts = nodes;
+}
 
 bool vp_hook_managed(const struct vp_hook *hook)
 {

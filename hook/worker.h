@@ -40,6 +40,12 @@ int vp_op_stopped(struct vp_hook *hook, struct vp_error *err); /* and release */
 int vp_op_reconnect(struct vp_hook *hook, struct vp_error *err);
 int vp_op_incoming(struct vp_hook *hook, struct vp_error *err); /* migrate and restore */
 
+/* Gives *one, a copy of the guest's policy, what its guest-numa = auto goes by:
+ * the nodes on which the guest would be placed now. Where that cannot be told,
+ * auto asks for nothing. *nodes has to live as long as *one. */
+struct vp_numa_facts;
+void vp_hook_nodes(struct vp_hook *hook, struct vp_policy *one, struct vp_numa_facts *nodes);
+
 /* Whether the guest has a policy that asks for anything. */
 bool vp_hook_managed(const struct vp_hook *hook);
 

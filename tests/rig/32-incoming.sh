@@ -54,7 +54,7 @@ check "on b's CPU" assert_affinity b app1 vcpu 1 1
 check "as libvirt knows" live_has app1 "<vcpupin vcpu='1' cpuset='1'/>"
 check "with the shares of b's policy" live_has app1 '<shares>300</shares>'
 check "its CPU is not the policy's, which is said" \
-    assert_log b 'guest app1 comes in with cpu .*, policy app wants .*Westmere.*next cold start'
+    assert_log b 'guest app1 comes in with CPU .*, policy app wants .*Westmere.*next cold start'
 check "so is its topology" assert_log b 'app1 comes in with topology .*policy app wants'
 check "its definition on b is set right" rig_wait 10 inactive_has app1 Westmere
 check "topology and all" inactive_has app1 "cores='2'"
@@ -70,7 +70,7 @@ check "with the policy's CPU" assert_match "QEMU's command line" '*-cpu Westmere
 # ---- compared: what meets the policy comes in under on-migrate = refuse ----
 check "a guest that misses it starts on a" rig_guest a strict1 vcpus=2
 check "and is refused in a sentence" refused \
-    'guest cpu is *, policy strict wants *Westmere*; this takes effect at the next cold start (on-migrate = refuse)*' \
+    'guest CPU is *, policy strict wants *Westmere*; this takes effect at the next cold start (on-migrate = refuse)*' \
     move strict1
 check "it runs on" assert_state a strict1 running
 no_guest() {
@@ -79,7 +79,7 @@ no_guest() {
 check "b has no such guest" no_guest strict1
 check "one that has the policy's CPU starts on a" rig_guest a strict2 vcpus=2 \
     cpu="<cpu mode='custom' match='exact'><model fallback='forbid'>Westmere</model><topology sockets='1' cores='2' threads='1'/></cpu>"
-check "lacks the pmu's setting, and is refused for that" refused 'guest features is pmu=none, policy strict wants pmu=off*' move strict2
+check "lacks the pmu's setting, and is refused for that" refused 'guest feature is pmu=none, policy strict wants pmu=off*' move strict2
 rig_guest_xml strict3 vcpus=2 \
     cpu="<cpu mode='custom' match='exact'><model fallback='forbid'>Westmere</model><topology sockets='1' cores='2' threads='1'/></cpu>" |
     sed "s|<acpi/>|<acpi/><pmu state='off'/>|" >"$root/run/strict3.xml"
@@ -96,11 +96,11 @@ restore() {
     rig_virsh b restore "/run/$1.save" 2>&1
 }
 check "restored on b under on-migrate = refuse it is refused in a sentence" refused \
-    'guest cpu is *, policy strict wants *Westmere*; this takes effect at the next cold start (on-migrate = refuse)*' \
+    'guest CPU is *, policy strict wants *Westmere*; this takes effect at the next cold start (on-migrate = refuse)*' \
     restore strict1
 check "under allow it is restored" restore app2
 check "onto b's CPU" assert_affinity b app2 vcpu 1 1
-check "with the reason in the log" assert_log b 'guest app2 comes in with cpu .*Westmere.*next cold start'
+check "with the reason in the log" assert_log b 'guest app2 comes in with CPU .*Westmere.*next cold start'
 check "nothing differs on b" rig_wait 5 assert_no_drift b
 
 # ---- a transient guest in the caller's session ----

@@ -68,6 +68,11 @@ static void setup(void)
         "[policy g]\nmatch-name = g*\nmode = enforce\nguest-agent = yes\n"
         "vcpu-scheduler = batch\non-start = refuse\non-migrate = refuse\n"
         "[policy c]\nbase = g\nmatch-name = c*\nguest-numa = 1\n"
+        "[policy fa]\nbase = g\nmatch-name = fa\ncpu-mode = custom\ncpu-models = EPYC\n"
+        "[policy fb]\nbase = g\nmatch-name = fb\npmu = off\n"
+        "[policy fc]\nbase = g\nmatch-name = fc\ntopology = sockets=1 cores=2\n"
+        "[policy fd]\nbase = g\nmatch-name = fd\nvcpus = 3\n"
+        "[policy n]\nbase = g\nmatch-name = n*\nplacement = dedicated\nguest-numa = auto\n"
         "[policy m]\nmode = enforce\nplacement = dedicated\nby-metadata = yes\n");
 }
 
@@ -88,8 +93,8 @@ static void xml_of(const char *name, int number, const char *inside, char *text,
              name, number, inside);
 }
 
-/* The worker's exit status. CPU 0 stays shared, CPU 1 may be dedicated. */
-static int run_xml(const char *name, const char *operation, const char *xml)
+/* The worker's exit status, on a host of such a shape. */
+static int run_on(const char *shape, const char *name, const char *operation, const char *xml)
 {
     char command[9000];
     int status;
@@ -97,14 +102,20 @@ static int run_xml(const char *name, const char *operation, const char *xml)
     put("xml", xml);
     snprintf(command, sizeof(command),
              "cd %s && %s/virtpin-hook-worker --daemon=%d --config %s/virtpin.conf --policy-dir "
-             "%s/policy.d --topology 'core:2 pu:1' -- '%s' %s begin - <xml >out 2>err 3>control",
-             dir, programs, (int)getpid(), dir, dir, name, operation);
+             "%s/policy.d --topology '%s' -- '%s' %s begin - <xml >out 2>err 3>control",
+             dir, programs, (int)getpid(), dir, dir, shape, name, operation);
     status = system(command);
     get("out", out, sizeof(out));
     get("err", err, sizeof(err));
     get("control", control, sizeof(control));
     ck_assert(WIFEXITED(status));
     return WEXITSTATUS(status);
+}
+
+/* CPU 0 stays shared, CPU 1 may be dedicated. */
+static int run_xml(const char *name, const char *operation, const char *xml)
+{
+    return run_on("core:2 pu:1", name, operation, xml);
 }
 
 static int run(const char *name, int number, const char *operation)
@@ -255,10 +266,72 @@ START_TEST(refuses_for_the_cpu_only)
     ck_assert_int_eq(run("g2", 2, _i ? "migrate" : "restore"), 0);
     ck_assert_ptr_nonnull(strstr(out, "<vcpusched vcpus=\"0\" scheduler=\"batch\"/>"));
     ck_assert_int_eq(run("c1", 3, "prepare"), 1);
-    ck_assert_ptr_nonnull(strstr(err, "guest numa is no cells, policy wants 1 cell (vCPUs 0)"));
-    ck_assert_int_eq(run("c2", 4, _i ? "migrate" : "restore"), 1);
     ck_assert_ptr_nonnull(
-        strstr(err, "guest numa is no cells, policy c wants 1 cell (vCPUs 0); this takes effect"));
+        strstr(err, "guest NUMA topology is no cells, policy wants 1 cell (vCPUs 0)"));
+    ck_assert_int_eq(run("c2", 4, _i ? "migrate" : "restore"), 1);
+    ck_assert_ptr_nonnull(strstr(
+        err,
+        "guest NUMA topology is no cells, policy c wants 1 cell (vCPUs 0); this takes effect"));
+}
+END_TEST
+
+static const struct facet {
+    const char *name, *at_start, *incoming;
+} facets[] = {
+    {"fa", "guest CPU is none, policy wants custom/EPYC",
+     "guest CPU is none, policy fa wants custom/EPYC; this takes effect at the next cold start"},
+    {"fb", "guest feature is pmu=none, policy wants pmu=off",
+     "guest feature is pmu=none, policy fb wants pmu=off; this takes effect"},
+    {"fc", "guest topology is none, policy wants 1 socket x 2 cores x 1 thread",
+     "guest topology is none, policy fc wants 1 socket x 2 cores x 1 thread; this takes effect"},
+    {"fd", "guest vCPU count is 2 vCPUs, policy wants 3 vCPUs",
+     "guest vCPU count is 2 vCPUs, policy fd wants 3 vCPUs; this takes effect"},
+};
+
+/* What the guest sees as its CPU, each part by itself. */
+START_TEST(refuses_for_each_part)
+{
+    const struct facet *facet = &facets[_i];
+    char xml[2048];
+
+    snprintf(xml, sizeof(xml),
+             "<domain type='kvm'><name>%s</name><uuid>00000000-0000-4000-8000-000000000001</uuid>"
+             "<memory>65536</memory><vcpu>2</vcpu></domain>",
+             facet->name);
+    ck_assert_int_eq(run_xml(facet->name, "prepare", xml), 1);
+    ck_assert_msg(strstr(err, facet->at_start) != NULL, "%s", err);
+    ck_assert_int_eq(run_xml(facet->name, "migrate", xml), 1);
+    ck_assert_msg(strstr(err, facet->incoming) != NULL, "%s", err);
+    ck_assert_str_eq(out, "");
+    ck_assert_int_eq(run_xml(facet->name, "restore", xml), 1);
+    ck_assert_msg(strstr(err, facet->incoming) != NULL, "%s", err);
+}
+END_TEST
+
+/* guest-numa = auto goes by the nodes that the guest would be placed on. */
+START_TEST(refuses_for_cells_of_its_nodes)
+{
+    static const char *const shape = "node:2 core:3 pu:1";
+    static const char guest[] =
+        "<domain type='kvm'><name>n</name><uuid>00000000-0000-4000-8000-000000000001</uuid>"
+        "<memory>65536</memory><vcpu>%d</vcpu>%s</domain>";
+    static const char cells[] = "<cpu><numa><cell id='0' cpus='0-1' memory='32768'/>"
+                                "<cell id='1' cpus='2-3' memory='32768'/></numa></cpu>";
+    const char *operation = _i == 0 ? "prepare" : _i == 1 ? "migrate" : "restore";
+    char xml[2048];
+
+    snprintf(xml, sizeof(xml), guest, 4, "");
+    ck_assert_int_eq(run_on(shape, "n", operation, xml), 1);
+    ck_assert_msg(strstr(err, "guest NUMA topology is no cells, policy") != NULL &&
+                      strstr(err, "wants 2 cells (vCPUs 0-1, 2-3)") != NULL,
+                  "%s", err);
+    snprintf(xml, sizeof(xml), guest, 4, cells);
+    ck_assert_int_eq(run_on(shape, "n", operation, xml), 0);
+    ck_assert_str_eq(err, "");
+    ck_assert_int_eq(run_on(shape, "n", "release", xml), 0);
+    snprintf(xml, sizeof(xml), guest, 2, ""); /* on one node it needs none */
+    ck_assert_int_eq(run_on(shape, "n", operation, xml), 0);
+    ck_assert_str_eq(err, "");
 }
 END_TEST
 
@@ -279,6 +352,8 @@ static Suite *suite(void)
     tcase_add_test(tests, broken_policies);
     tcase_add_loop_test(tests, prints_pins, 0, 2);
     tcase_add_loop_test(tests, refuses_for_the_cpu_only, 0, 2);
+    tcase_add_loop_test(tests, refuses_for_each_part, 0, sizeof(facets) / sizeof(*facets));
+    tcase_add_loop_test(tests, refuses_for_cells_of_its_nodes, 0, 3);
     suite_add_tcase(suite, tests);
     return suite;
 }
