@@ -40,6 +40,7 @@ void vp_reload_say(struct vp_enforcer *enforcer, const struct vp_engine *engine)
 /* The set is already the new one: every guest gets its plan by it. */
 static void replan_all(struct vp_enforcer *enforcer)
 {
+    vp_engine_keep(&enforcer->engine, true);
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         struct vp_watched *guest = enforcer->guest[i];
         struct vp_error err = {0};
@@ -53,6 +54,7 @@ static void replan_all(struct vp_enforcer *enforcer)
         if (changed) /* also of shares and quota, which no pin shows */
             vp_virtside_want(enforcer->virtside, guest->row.uuid, VP_VIRT_TELL);
     }
+    vp_engine_keep(&enforcer->engine, false);
     enforcer->sync_wanted = true;
     enforcer->adopt_wanted = true;
 }

@@ -288,6 +288,7 @@ static int adopt(struct vp_enforcer *enforcer, struct vp_error *err)
 static int sync_rows(struct vp_enforcer *enforcer, struct vp_error *err)
 {
     bool room = enforcer->first_sync;
+    int resolved;
 
     enforcer->sync_wanted = false;
     if (read_rows(enforcer, &room, err) < 0)
@@ -305,7 +306,10 @@ static int sync_rows(struct vp_enforcer *enforcer, struct vp_error *err)
         place_waiting(enforcer);
     if (room && read_rows(enforcer, &room, err) < 0)
         return -1;
-    if (resolve_all(enforcer, err) < 0)
+    vp_engine_keep(&enforcer->engine, true);
+    resolved = resolve_all(enforcer, err);
+    vp_engine_keep(&enforcer->engine, false);
+    if (resolved < 0)
         return -1;
     enforcer->sync_wanted = false;
     return 0;

@@ -149,6 +149,8 @@ static int put_adopted(struct vp_engine *engine, struct adoption *a, struct vp_e
         vp_fail(err, VP_HOST, "%s", why.text[0] ? why.text : "out of memory");
     else
         put = vp_ledger_put(engine->ledger, &row, err);
+    if (put == 0)
+        vp_kept_put(engine, &row);
     vp_guest_row_clear(&row);
     return put;
 }
@@ -175,6 +177,7 @@ static int adopt_locked(struct vp_engine *engine, struct adoption *a, struct vp_
             row.held_until_ms = 0;
             row.since_ms = vp_now_ms();
             result = vp_ledger_touch(engine->ledger, &row, err) < 0 ? -1 : 1;
+            vp_kept_drop(engine);
         }
     } else if (a->choice.policy && a->choice.policy->mode != VP_MODE_OFF) {
         result = put_adopted(engine, a, err) < 0 ? -1 : 1;
@@ -199,6 +202,8 @@ int vp_engine_adopt_one(struct vp_engine *engine, const char *name, bool *adopte
             result = -1;
         if (result != 1)
             vp_ledger_rollback(engine->ledger);
+        if (result < 0)
+            vp_kept_drop(engine);
     }
     adoption_clear(&a);
     *adopted = result == 1;
@@ -279,12 +284,16 @@ static int replan_run(struct vp_engine *engine, struct adoption *a, bool *change
             a->keep[KEEP_PLAN] = vp_keep_of_plan(row.plan, a->status->domain);
         result = replan_locked(engine, &row, a, changed, err);
         if (result == 0)
+            vp_kept_put(engine, &row);
+        if (result == 0)
             result = vp_ledger_commit(engine->ledger, err);
     } else if (found >= 0) {
         result = 0;
     }
     vp_ledger_rollback(engine->ledger); /* nothing, after a commit */
     vp_guest_row_clear(&row);
+    if (result < 0)
+        vp_kept_drop(engine);
     if (result < 0)
         *changed = false;
     return result;

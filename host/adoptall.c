@@ -88,6 +88,7 @@ int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error
         *changed = false;
     if (list_running(engine, &running, &count, err) < 0)
         return -1;
+    vp_engine_keep(engine, true);
     for (size_t i = 0; i < count; i++) {
         struct vp_error own = {0};
         bool adopted = false, unreadable = false;
@@ -102,6 +103,7 @@ int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error
         events += adopted;
         free(running[i].name);
     }
+    vp_engine_keep(engine, false);
     free(running);
     /* a guest that cannot be read would keep every other from starting */
     if (whole && vp_ledger_rebuilt(engine->ledger) &&

@@ -126,11 +126,12 @@ enum vp_plan_result vp_engine_plan_locked(struct vp_engine *engine, struct vp_pl
                                           struct vp_plan **plan, struct vp_findings *findings,
                                           struct vp_error *err)
 {
-    VP_AUTO(free) struct vp_holding *holding = NULL;
+    VP_AUTO(free) struct vp_holding *own = NULL;
+    const struct vp_holding *holding;
     size_t count;
     enum vp_plan_result result;
 
-    if (vp_engine_holdings(engine, &holding, &count, err) < 0)
+    if (vp_holdings_now(engine, &holding, &count, &own, err) < 0)
         return VP_PLAN_FAILED;
     input->holding = holding;
     input->holding_count = count;

@@ -70,6 +70,7 @@ int vp_engine_ledger(struct vp_engine *engine, bool may_create, struct vp_error 
 
 void vp_engine_close(struct vp_engine *engine)
 {
+    vp_engine_keep(engine, false);
     vp_ledger_close(engine->ledger);
     vp_topology_free(engine->topology);
     vp_policy_set_free(engine->set);
@@ -123,10 +124,11 @@ int vp_engine_holdings(struct vp_engine *engine, struct vp_holding **holding, si
 int vp_engine_pool(struct vp_engine *engine, const char *name, struct vp_cpuset *pool,
                    struct vp_error *err)
 {
-    VP_AUTO(free) struct vp_holding *holding = NULL;
+    VP_AUTO(free) struct vp_holding *own = NULL;
+    const struct vp_holding *holding;
     size_t count;
 
-    if (vp_engine_holdings(engine, &holding, &count, err) < 0)
+    if (vp_holdings_now(engine, &holding, &count, &own, err) < 0)
         return -1;
     vp_pool_named(&engine->set->host, engine->topology, name, holding, count, pool);
     return 0;

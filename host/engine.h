@@ -35,6 +35,7 @@ struct vp_engine {
     char status_dir[PATH_MAX];     /* libvirt's status files */
     char definition_dir[PATH_MAX]; /* and its definitions */
     char sys_root[PATH_MAX];       /* where /sys is: "/", a recorded root, "" nowhere */
+    struct vp_kept *kept;          /* owned; NULL: holdings are read for each decision */
     unsigned lock_ms;              /* how long a decision waits for the ledger */
 };
 
@@ -62,6 +63,9 @@ void vp_engine_choose(const struct vp_engine *engine, const struct vp_domain *do
 /* The holdings of all guests in the ledger; *holding is the caller's. */
 int vp_engine_holdings(struct vp_engine *engine, struct vp_holding **holding, size_t *count,
                        struct vp_error *err);
+/* Between true and false, a pass over many guests, what they hold is kept in
+ * memory and read again only when others decided. */
+void vp_engine_keep(struct vp_engine *engine, bool keep);
 /* Today's shared pool of that name, NULL: the default one. */
 int vp_engine_pool(struct vp_engine *engine, const char *name, struct vp_cpuset *pool,
                    struct vp_error *err);

@@ -17,6 +17,15 @@ void vp_engine_sys_root(struct vp_engine *engine, const char *spec);
 void vp_holding_of(const struct vp_topology *topology, const struct vp_guest_row *row,
                    struct vp_holding *holding);
 
+/* The holdings of all guests; *own (the caller frees it, may be NULL) where they
+ * are not kept. Inside an open transaction they are what is decided on. */
+int vp_holdings_now(struct vp_engine *engine, const struct vp_holding **holding, size_t *count,
+                    struct vp_holding **own, struct vp_error *err);
+/* A row was put, in a transaction that is about to be committed; and: it was
+ * not, or somebody else's part of the ledger was written. */
+void vp_kept_put(struct vp_engine *engine, const struct vp_guest_row *row);
+void vp_kept_drop(struct vp_engine *engine);
+
 /* What guests of the domain's partition may use; empty: everything. */
 void vp_engine_allowed(const struct vp_engine *engine, const struct vp_domain *domain,
                        struct vp_cpuset *allowed);

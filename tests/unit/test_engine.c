@@ -316,6 +316,36 @@ START_TEST(pins_and_pool)
 }
 END_TEST
 
+/* Holdings kept in memory: decisions of others, and of this one, are known. */
+START_TEST(kept_holdings)
+{
+    struct vp_engine other = {0};
+    char cpus[256];
+    bool adopted;
+
+    start_engine(FOUR);
+    open_into(&other, FOUR);
+    vp_engine_keep(&engine, true);
+    ck_assert_str_eq(book("d1", 1, "prepare"), "");
+    ck_assert_str_eq(book_by(&other, "d2", 1, "prepare", getpid(), cpus), "");
+    ck_assert_str_eq(cpus, "2");
+    run_guest("d3", 1, "");
+    ck_assert_int_eq(vp_engine_adopt(&engine, "d3", &adopted, &err), 0);
+    ck_assert(adopted);
+    assert_holds("d3", VP_GUEST_RUNNING, "3");
+    ck_assert_ptr_nonnull(strstr(book("d4", 1, "prepare"), "needs 1"));
+    ck_assert_int_eq(vp_engine_free(&other, uuid_of("d2"), 0, &err), 0);
+    ck_assert_str_eq(book("d4", 1, "prepare"), "");
+    assert_holds("d4", VP_GUEST_LEASE, "2");
+    free_guest("d1", 0);
+    run_guest("d5", 1, "");
+    ck_assert_int_eq(vp_engine_adopt(&engine, "d5", &adopted, &err), 0);
+    assert_holds("d5", VP_GUEST_RUNNING, "1");
+    vp_engine_keep(&engine, false);
+    vp_engine_close(&other);
+}
+END_TEST
+
 START_TEST(name_as_long_as_a_file_name)
 {
     struct standin *d;
@@ -764,6 +794,7 @@ static Suite *suite(void)
     tcase_set_timeout(tests, 30);
     tcase_add_test(tests, books_until_full);
     tcase_add_test(tests, pins_and_pool);
+    tcase_add_test(tests, kept_holdings);
     tcase_add_test(tests, name_as_long_as_a_file_name);
     tcase_add_test(tests, started_without_a_lease);
     tcase_add_test(tests, lease_for_another_shape);
