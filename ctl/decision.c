@@ -127,6 +127,7 @@ static int decide_place(struct vp_engine *engine, struct vp_decision *decision,
     }
     if (!decision->plan)
         return 0;
+    decision->topology = engine->topology;
     row.plan = decision->plan;
     return vp_engine_pins(engine, &row, decision->domain, &decision->pins, err);
 }
@@ -175,15 +176,20 @@ int vp_decide(const struct vp_ctl *ctl, struct vp_engine *engine, char *xml, siz
 
 /* ---- doing it to the tree ---- */
 
-/* What follows the shared pool changes with every booking: only sets of the
- * policy's own can stand in a definition. */
-static int fixed_pins(const struct vp_plan *plan, struct vp_pins *pins)
+static int apply_pins(struct vp_decision *decision, xmlNode *root, const struct vp_pins *pins,
+                      bool bind_memory, bool *changed, struct vp_error *err)
 {
-    for (size_t i = 0; i < plan->want_count; i++)
-        if (plan->want[i].kind == VP_WANT_SET &&
-            vp_pins_add(pins, plan->want[i].role, plan->want[i].index, &plan->want[i].cpus) != 0)
-            return -1;
-    return 0;
+    struct vp_memory_bind bind = {0};
+    int result;
+
+    if (bind_memory &&
+        vp_plan_bind(decision->plan, decision->topology, decision->domain, &bind) != 0)
+        return vp_fail(err, VP_HOST, "out of memory");
+    result = vp_rewrite_pins(root, pins, decision->choice.policy->name, changed, err);
+    if (result == 0)
+        result = vp_rewrite_memory(root, &bind, changed, err);
+    vp_memory_bind_clear(&bind);
+    return result;
 }
 
 static int apply_definition(struct vp_decision *decision, xmlNode *root, bool *changed,
@@ -200,13 +206,12 @@ static int apply_definition(struct vp_decision *decision, xmlNode *root, bool *c
         for (size_t i = 0; i < decision->changes.count; i++)
             *changed |= !decision->changes.item[i].impossible;
     }
-    if (policy->placement != VP_PLACE_FIXED || !decision->plan)
+    if (!decision->plan || (policy->placement != VP_PLACE_FIXED && !decision->plan->reserve))
         return 0;
-    result = fixed_pins(decision->plan, &pins);
-    if (result == 0)
-        result = vp_rewrite_pins(root, &pins, policy->name, &pinned, err);
+    if (vp_plan_own_pins(decision->plan, &pins) != 0)
+        result = vp_fail(err, VP_HOST, "out of memory");
     else
-        vp_fail(err, VP_HOST, "out of memory");
+        result = apply_pins(decision, root, &pins, decision->plan->reserve, &pinned, err);
     vp_pins_clear(&pins);
     *changed |= pinned;
     return result;
@@ -225,7 +230,7 @@ int vp_decision_apply(struct vp_decision *decision, enum vp_rewrite_op op, bool 
     if (!managed || decision->pins.count == 0) {
         if (vp_rewrite_strip(root, changed, err) != 0)
             return -1;
-    } else if (vp_rewrite_pins(root, &decision->pins, policy->name, changed, err) != 0) {
+    } else if (apply_pins(decision, root, &decision->pins, true, changed, err) != 0) {
         return -1;
     }
     return managed ? vp_rewrite_tuning(root, policy, changed, err) : 0;

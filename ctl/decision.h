@@ -22,16 +22,17 @@ struct vp_decision {
     size_t length;
     xmlDoc *doc;
     struct vp_domain *domain;
-    struct vp_choice choice;     /* policy NULL: none */
-    struct vp_policy own;        /* that policy with what its auto goes by, shallow */
-    struct vp_numa_facts numa;   /* of it: a decision stays where it was made */
-    struct vp_policy one;        /* the same as it is for this host */
-    struct vp_changes changes;   /* in what its guest CPU misses the policy */
-    char host_cannot[512];       /* this host cannot run that CPU; "" */
-    char *host_model;            /* what host-model is there, for explain; owned; or NULL */
-    struct vp_plan *plan;        /* NULL under mode off, without a policy, or refused */
-    struct vp_pins pins;         /* the plan with the pool filled in */
-    struct vp_findings findings; /* of planning */
+    struct vp_choice choice;            /* policy NULL: none */
+    struct vp_policy own;               /* that policy with what its auto goes by, shallow */
+    struct vp_numa_facts numa;          /* of it: a decision stays where it was made */
+    struct vp_policy one;               /* the same as it is for this host */
+    struct vp_changes changes;          /* in what its guest CPU misses the policy */
+    char host_cannot[512];              /* this host cannot run that CPU; "" */
+    char *host_model;                   /* what host-model is there, for explain; owned; or NULL */
+    struct vp_plan *plan;               /* NULL under mode off, without a policy, or refused */
+    const struct vp_topology *topology; /* the engine's */
+    struct vp_pins pins;                /* the plan with the pool filled in */
+    struct vp_findings findings;        /* of planning */
     bool no_place;
     char why[1024]; /* no_place: the sentence */
     struct vp_place_answer answer;

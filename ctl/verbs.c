@@ -46,7 +46,8 @@ const struct vp_verb vp_verbs[] = {
         .exit1 = "the policy refuses the guest; stdout is empty then",
         .more =
             "Nothing is booked. Where there is nothing to do the input's bytes come out again.\n"
-            "Definitions get pins only under placement = fixed; migrate and restore always.",
+            "Definitions get pins only under placement = fixed or reserve = always; migrate and\n"
+            "restore always.",
         .option = {{"op", "define|migrate|restore", "what the XML is for; define is the default"},
                    {"strip", NULL, "take virtpin's mark and, where it is, the pins out instead"}},
     },

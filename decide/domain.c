@@ -126,8 +126,10 @@ static int read_known(const xmlNode *node, struct vp_domain *domain, struct vp_e
 {
     if (!domain->named_policy && vp_xml_is_ns(node, VP_NS_GUEST, "guest"))
         return vp_xml_attr_copy(node, "policy", &domain->named_policy, err);
-    if (!domain->applied_policy && vp_xml_is_ns(node, VP_NS_APPLIED, "applied"))
+    if (!domain->applied_policy && vp_xml_is_ns(node, VP_NS_APPLIED, "applied")) {
+        domain->applied_memory = vp_xml_attr(node, "memory") != NULL;
         return vp_xml_attr_copy(node, "policy", &domain->applied_policy, err);
+    }
     if (!domain->os && vp_xml_is_ns(node, VP_NS_LIBOSINFO, "libosinfo"))
         for (const xmlNode *os = node->children; os; os = os->next)
             if (vp_xml_is_ns(os, VP_NS_LIBOSINFO, "os"))

@@ -78,6 +78,7 @@ struct vp_domain {
     char *title, *os, *type, *arch, *machine, *partition; /* partition: "/machine" where absent */
     char *named_policy;   /* <virtpin:guest xmlns='urn:virtpin:guest:1' policy=>, or NULL */
     char *applied_policy; /* policy= of our mark urn:virtpin:applied:1, or NULL: no mark */
+    bool applied_memory;  /* the mark says that <numatune> is ours */
     struct vp_metadata_element *metadata; /* direct children of <metadata> */
     size_t metadata_count;
     uint64_t memory_kib;

@@ -59,6 +59,7 @@ struct vp_plan {
     uint64_t page_kib;       /* of huge pages, 0: normal ones */
     enum vp_memory numatune; /* the mode that is to be in force with it */
     char *pool;              /* which pool its pool wants are of; NULL: the default one */
+    bool reserve;            /* its CPUs stay its own while it is off */
 };
 
 void vp_plan_free(struct vp_plan *plan);
@@ -95,6 +96,28 @@ int vp_plan_resolve(const struct vp_plan *plan, const struct vp_cpuset *pool, st
  * only additions). The caller frees. */
 char *vp_plan_print(const struct vp_plan *plan);
 int vp_plan_parse(const char *text, struct vp_plan **plan, struct vp_error *err);
+
+/* ---- what can stand in a definition ---- */
+
+/* Pins of threads that have CPUs of the plan's own; what follows the pool is
+ * left out. The caller clears *pins. 0, or -1 without memory. */
+int vp_plan_own_pins(const struct vp_plan *plan, struct vp_pins *pins);
+
+/* Which nodes memory is bound to: the guest's and, where each vCPU of every cell
+ * has CPUs of its own, each cell's. mode KEEP: to none. */
+struct vp_memory_cell {
+    unsigned id;
+    struct vp_cpuset nodes;
+};
+struct vp_memory_bind {
+    enum vp_memory mode;
+    struct vp_cpuset nodes;      /* the kernel's numbers */
+    struct vp_memory_cell *cell; /* owned */
+    size_t cell_count;
+};
+int vp_plan_bind(const struct vp_plan *plan, const struct vp_topology *topology,
+                 const struct vp_domain *domain, struct vp_memory_bind *bind);
+void vp_memory_bind_clear(struct vp_memory_bind *bind);
 
 /* ---- planning ---- */
 

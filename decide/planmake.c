@@ -159,6 +159,8 @@ static struct vp_plan *new_plan(const struct vp_plan_input *in)
     plan->mode = in->policy->mode;
     plan->placement = in->policy->placement;
     plan->chosen_by = in->chosen_by;
+    plan->reserve = in->policy->reserve == VP_RESERVE_ALWAYS &&
+                    (vp_policy_books(in->policy) || plan->placement == VP_PLACE_FIXED);
     plan->tuning = vp_tuning_possible(in->policy);
     vp_plan_weigh(plan, in);
     return VP_STEAL(plan);

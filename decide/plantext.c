@@ -69,6 +69,8 @@ char *vp_plan_print(const struct vp_plan *plan)
         fprintf(out, "numatune %s\n", vp_memory_word(plan->numatune));
     if (plan->pool)
         fprintf(out, "pool %s\n", plan->pool);
+    if (plan->reserve)
+        fputs("reserve always\n", out);
     print_set(out, "vcpu", &plan->vcpu_cpus);
     print_set(out, "emulator", &plan->emulator_cpus);
     print_set(out, "iothread", &plan->iothread_cpus);
@@ -191,6 +193,10 @@ static int parse_words(struct vp_plan *plan, const char *word, const char *rest,
         free(plan->pool);
         plan->pool = strdup(rest);
         return plan->pool ? 0 : vp_fail(err, VP_HOST, "out of memory");
+    }
+    if (strcmp(word, "reserve") == 0) {
+        plan->reserve = strcmp(rest, "always") == 0;
+        return 0;
     }
     if (strcmp(word, "hash") == 0) {
         if (strcmp(rest, "-") != 0)

@@ -37,6 +37,7 @@ enum vp_fill { VP_FILL_PACK, VP_FILL_SPREAD };
 /* numatune's mode; anything but KEEP makes memory limit placement. */
 enum vp_memory { VP_MEMORY_KEEP, VP_MEMORY_STRICT, VP_MEMORY_RESTRICTIVE, VP_MEMORY_PREFERRED };
 const char *vp_memory_word(enum vp_memory memory);
+enum vp_reserve { VP_RESERVE_RUNNING, VP_RESERVE_ALWAYS };
 /* Where emulator, I/O and vhost threads run. WITH_EMULATOR is not for the emulator. */
 enum vp_where {
     VP_WHERE_SHARED,
@@ -180,6 +181,7 @@ struct vp_policy {
     enum vp_core_type core_type;
     enum vp_fill fill;
     enum vp_memory memory;
+    enum vp_reserve reserve;
     char *pool; /* NULL: the default one */
     struct vp_place_where emulator, iothreads, vhost;
     struct vp_tuning tuning;

@@ -320,10 +320,14 @@ static void warn_own_cpus(const struct check *check)
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         if (!vp_policy_books(check->policy))
             warn_if_own(check, keys[i], "placement is neither dedicated nor mixed");
-    if (vp_policy_books(check->policy) && check->policy->memory != VP_MEMORY_KEEP)
+    if (vp_policy_books(check->policy) && check->policy->memory != VP_MEMORY_KEEP &&
+        check->policy->reserve != VP_RESERVE_ALWAYS)
         complain(check, VP_WARNING, "memory", NULL,
-                 "memory limits where the guest goes, but it cannot be put in force: a guest has "
-                 "its memory where libvirt puts it");
+                 "memory limits where the guest goes, but with reserve = running only a migration "
+                 "or a restore puts it in force: a guest that starts has its memory where libvirt "
+                 "puts it");
+    if (!vp_policy_books(check->policy) && check->policy->placement != VP_PLACE_FIXED)
+        warn_if_own(check, "reserve", "placement is none of dedicated, mixed and fixed");
 }
 
 static void warn_placement(const struct check *check)

@@ -159,7 +159,8 @@ static const struct vp_key_row rows[] = {
     {PLACEMENT, "fill", "pack spread", "pack", "among equals, the fullest or the emptiest node",
      SERVED(.ops = &vp_ops_word, P(fill), .low = VP_FILL_PACK)},
     {PLACEMENT, "reserve", "running always", "running",
-     "always: the stopped guest keeps its CPUs, its definition its pins", LATER},
+     "always: the stopped guest keeps its CPUs, its definition its pins",
+     SERVED(.ops = &vp_ops_word, P(reserve), .low = VP_RESERVE_RUNNING)},
     {PLACEMENT, "pool", "pool name", "default", "which [pool NAME] its shared threads run in",
      SERVED(.ops = &vp_ops_pool, P(pool))},
 

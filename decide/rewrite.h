@@ -76,7 +76,15 @@ int vp_rewrite_pins(xmlNode *root, const struct vp_pins *pins, const char *polic
 int vp_rewrite_tuning(xmlNode *root, const struct vp_policy *policy, bool *changed,
                       struct vp_error *err);
 
-/* Takes our mark and, only where the mark is, the pins out again. */
+/* Makes <numatune> just what `bind` says and notes that in our mark, which is
+ * there (vp_rewrite_pins); mode KEEP: what the mark says is ours goes.
+ * Nothing to do: *changed is left alone. */
+struct vp_memory_bind;
+int vp_rewrite_memory(xmlNode *root, const struct vp_memory_bind *bind, bool *changed,
+                      struct vp_error *err);
+
+/* Takes our mark and, only where the mark is, the pins out again, and memory's
+ * nodes where it says so. */
 int vp_rewrite_strip(xmlNode *root, bool *changed, struct vp_error *err);
 
 /* The document as text: without a change the input's very bytes are copied.

@@ -12,6 +12,10 @@ vp_rewrite_test vp_rewrite_is_pin;         /* vcpupin, emulatorpin, iothreadpin 
 vp_rewrite_test vp_rewrite_is_mark;        /* our <applied> in <metadata> */
 vp_rewrite_test vp_rewrite_is_auto_memory; /* numatune's <memory placement='auto'> */
 
+/* Whether our mark says that <numatune> is ours; takes that out. */
+bool vp_rewrite_binds_memory(const xmlNode *root);
+void vp_rewrite_unbind_memory(xmlNode *root);
+
 /* Removes the children of `parent` (may be NULL) for which `is` holds; true if
  * there were any. */
 bool vp_rewrite_remove(xmlNode *parent, vp_rewrite_test *is);

@@ -280,6 +280,8 @@ int vp_rewrite_strip(xmlNode *root, bool *changed, struct vp_error *err)
     if (!root || !vp_xml_is(root, "domain"))
         return vp_fail(err, VP_INPUT, "found <%.40s> as the outermost element, legal is <domain>",
                        root ? (const char *)root->name : "");
+    if (vp_rewrite_binds_memory(root))
+        vp_rewrite_unbind_memory(root);
     if (!vp_rewrite_remove_all(root, "metadata", vp_rewrite_is_mark, false))
         return 0;
     *changed = true;

@@ -235,5 +235,7 @@ int vp_virtdefinition_gone(struct vp_definitions *definitions, struct vp_engine 
                            const char *uuid, struct vp_error *err)
 {
     vp_definition_forget(engine->set->host.state_dir, uuid);
+    if (vp_engine_unreserve(engine, uuid, err) < 0)
+        return -1;
     return close_record(definitions, engine, uuid, err);
 }

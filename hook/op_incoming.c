@@ -78,6 +78,20 @@ static int strip(struct vp_hook *hook, struct vp_error *err)
     return changed ? print(hook, err) : 0;
 }
 
+/* Its memory is about to come: it goes where the plan has it. */
+static int bind_memory(struct vp_hook *hook, const struct vp_plan *plan, bool *changed,
+                       struct vp_error *err)
+{
+    struct vp_memory_bind bind;
+    int result;
+
+    if (vp_plan_bind(plan, hook->engine.topology, hook->domain, &bind) < 0)
+        return vp_fail(err, VP_HOST, "out of memory");
+    result = vp_rewrite_memory(xmlDocGetRootElement(hook->doc), &bind, changed, err);
+    vp_memory_bind_clear(&bind);
+    return result;
+}
+
 static int print_plan(struct vp_hook *hook, const struct vp_plan *plan, struct vp_error *err)
 {
     struct vp_guest_row row = {.plan = (struct vp_plan *)plan};
@@ -90,6 +104,8 @@ static int print_plan(struct vp_hook *hook, const struct vp_plan *plan, struct v
             vp_rewrite_pins(xmlDocGetRootElement(hook->doc), &pins, plan->policy, &changed, err);
     else if (result == 0)
         result = vp_rewrite_strip(xmlDocGetRootElement(hook->doc), &changed, err);
+    if (result == 0 && pins.count > 0)
+        result = bind_memory(hook, plan, &tuned, err);
     if (result == 0)
         result =
             vp_rewrite_tuning(xmlDocGetRootElement(hook->doc), hook->choice.policy, &tuned, err);

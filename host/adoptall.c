@@ -62,7 +62,7 @@ static int free_ended(struct vp_engine *engine, unsigned *freed, struct vp_error
     if (vp_ledger_guests(engine->ledger, &rows, err) < 0)
         return -1;
     for (size_t i = 0; i < rows.count; i++)
-        any = any || vp_row_ended(&rows.item[i], vp_now_ms());
+        any = any || vp_row_over(engine, &rows.item[i], vp_now_ms());
     if (any) {
         result = vp_ledger_begin(engine->ledger, err);
         if (result == 0)
@@ -105,6 +105,8 @@ int vp_engine_adopt_all(struct vp_engine *engine, bool *changed, struct vp_error
     }
     vp_engine_keep(engine, false);
     free(running);
+    if (vp_ledger_rebuilt(engine->ledger))
+        vp_engine_reserve_all(engine);
     /* a guest that cannot be read would keep every other from starting */
     if (whole && vp_ledger_rebuilt(engine->ledger) &&
         vp_ledger_adopted(engine->ledger, result == 0 ? err : NULL) < 0)

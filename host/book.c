@@ -102,7 +102,7 @@ int vp_engine_remove_ended(struct vp_engine *engine, const struct vp_guest_rows 
         struct vp_guest_row today = {0};
         int found;
 
-        if (!vp_row_ended(&seen->item[i], now))
+        if (!vp_row_over(engine, &seen->item[i], now))
             continue;
         found = vp_ledger_guest(engine->ledger, seen->item[i].uuid, &today, err);
         if (found < 0)
@@ -110,7 +110,7 @@ int vp_engine_remove_ended(struct vp_engine *engine, const struct vp_guest_rows 
         /* touched or planned anew since we looked: judged another time */
         if (found == 1 && today.gen == seen->item[i].gen && today.state == seen->item[i].state &&
             today.since_ms == seen->item[i].since_ms) {
-            if (vp_ledger_remove(engine->ledger, today.uuid, err) < 0) {
+            if (vp_row_end(engine, &today, err) < 0) {
                 vp_guest_row_clear(&today);
                 return -1;
             }
@@ -182,9 +182,15 @@ static bool plan_fits(const struct vp_plan *plan, const struct vp_domain *domain
 static bool lease_stands(const struct vp_engine *engine, const struct vp_guest_row *row,
                          const struct vp_domain *domain, const struct vp_choice *choice)
 {
-    return row->plan && !row->unplaced && row->state == VP_GUEST_LEASE &&
+    return row->plan && !row->unplaced && row->state != VP_GUEST_RUNNING &&
            strcmp(row->plan->policy, choice->policy->name) == 0 &&
            strcmp(row->plan->policy_hash, engine->set->hash) == 0 && plan_fits(row->plan, domain);
+}
+
+bool vp_reservation_stands(const struct vp_engine *engine, const struct vp_guest_row *row,
+                           const struct vp_domain *domain, const struct vp_choice *choice)
+{
+    return lease_stands(engine, row, domain, choice);
 }
 
 static void fill_lease(struct vp_guest_row *row, const struct vp_domain *domain,
@@ -364,7 +370,9 @@ static int free_locked(struct vp_engine *engine, const char *uuid, int64_t hold_
 
     if (found == 1 && row.state == VP_GUEST_RUNNING && vp_process_alive(row.pid, row.pid_start)) {
         /* another start of the same guest got here first */
-    } else if (found == 1 && hold_ms > 0 && row.state != VP_GUEST_RESERVED) {
+    } else if (found == 1 && row.state == VP_GUEST_RESERVED) {
+        /* release comes after stopped: kept is kept */
+    } else if (found == 1 && hold_ms > 0 && !vp_row_reserves(engine, &row)) {
         row.state = VP_GUEST_LEASE;
         snprintf(row.operation, sizeof(row.operation), "stopped");
         row.since_ms = vp_now_ms();
@@ -373,7 +381,7 @@ static int free_locked(struct vp_engine *engine, const char *uuid, int64_t hold_
         row.pid_start = 0;
         result = vp_ledger_touch(engine->ledger, &row, err);
     } else if (found == 1) {
-        result = vp_ledger_remove(engine->ledger, uuid, err);
+        result = vp_row_end(engine, &row, err);
     }
     vp_guest_row_clear(&row);
     return result;

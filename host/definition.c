@@ -140,35 +140,58 @@ static int note_pins(struct vp_work *work, const struct vp_domain *before,
     return 0;
 }
 
-/* placement = fixed: its pins do not change with other guests, so they can
- * stand in the definition. What follows the shared pool cannot. */
+/* The plan whose pins and nodes are to stand in the definition; NULL: none is. */
+static int plan_pinned(struct vp_work *work, const struct vp_domain *domain, struct vp_plan **plan,
+                       struct vp_error *err)
+{
+    const struct vp_policy *policy = work->choice.policy;
+    bool reserve = policy->reserve == VP_RESERVE_ALWAYS && policy->mode == VP_MODE_ENFORCE &&
+                   (vp_policy_books(policy) || policy->placement == VP_PLACE_FIXED);
+    struct vp_error why = {0};
+    enum vp_plan_result result;
+
+    *plan = NULL;
+    if (reserve && !work->dry_run)
+        result = vp_engine_reserve(work->engine, domain, &work->choice, plan, NULL, &why);
+    else if (reserve || policy->placement == VP_PLACE_FIXED)
+        result = vp_engine_would(work->engine, domain, &work->choice, plan, NULL, NULL, &why);
+    else
+        return work->dry_run ? 0 : vp_engine_unreserve(work->engine, work->uuid, err);
+    if (result == VP_PLAN_FAILED && why.code == VP_BUSY) {
+        *err = why;
+        return -1;
+    }
+    if (result == VP_PLAN_OK && *plan)
+        return 0;
+    work->impossible = true;
+    vp_work_report(work, VP_ERROR, why.text[0] ? why.text : "the guest has no place", NULL);
+    return 0;
+}
+
+/* placement = fixed and reserve = always: pins that do not change with other
+ * guests, so they can stand in the definition. What follows the shared pool cannot. */
 static int alter_pins(struct vp_work *work, xmlNode *root, const struct vp_domain *domain,
                       bool *changed, struct vp_error *err)
 {
     VP_AUTO(vp_plan) struct vp_plan *plan = NULL;
-    struct vp_error why = {0};
+    struct vp_memory_bind bind = {0};
     struct vp_pins pins = {0};
-    int result = 0;
+    int result;
 
-    if (work->choice.policy->placement != VP_PLACE_FIXED)
+    if (plan_pinned(work, domain, &plan, err) != 0)
+        return -1;
+    if (!plan)
         return 0;
-    if (vp_engine_would(work->engine, domain, &work->choice, &plan, NULL, NULL, &why) !=
-            VP_PLAN_OK ||
-        !plan) {
-        work->impossible = true;
-        vp_work_report(work, VP_ERROR, why.text[0] ? why.text : "the guest has no place", NULL);
-        return 0;
-    }
-    for (size_t i = 0; result == 0 && i < plan->want_count; i++)
-        if (plan->want[i].kind == VP_WANT_SET)
-            result =
-                vp_pins_add(&pins, plan->want[i].role, plan->want[i].index, &plan->want[i].cpus);
-    if (result == 0)
-        result = vp_rewrite_pins(root, &pins, work->choice.policy->name, changed, err);
+    if (vp_plan_own_pins(plan, &pins) != 0 ||
+        (plan->reserve && vp_plan_bind(plan, work->engine->topology, domain, &bind) != 0))
+        result = vp_fail(err, VP_HOST, "out of memory");
     else
-        vp_fail(err, VP_HOST, "out of memory");
+        result = vp_rewrite_pins(root, &pins, work->choice.policy->name, changed, err);
+    if (result == 0)
+        result = vp_rewrite_memory(root, &bind, changed, err);
     if (result == 0 && *changed && note_pins(work, domain, &pins) != 0)
         result = vp_fail(err, VP_HOST, "out of memory");
+    vp_memory_bind_clear(&bind);
     vp_pins_clear(&pins);
     return result;
 }
@@ -317,8 +340,9 @@ static int make(void *context, const char *xml, size_t length, char **text, size
     if (!doc || vp_domain_read(xmlDocGetRootElement(doc), &domain, err) != 0)
         return -1;
     vp_engine_choose(work->engine, domain, &work->choice);
-    if (!work->choice.policy || work->choice.policy->mode == VP_MODE_OFF ||
-        reverted(work, xml, length))
+    if (!work->choice.policy || work->choice.policy->mode == VP_MODE_OFF)
+        return work->dry_run ? 0 : vp_engine_unreserve(work->engine, work->uuid, err);
+    if (reverted(work, xml, length))
         return 0;
     work->audit = work->choice.policy->mode == VP_MODE_AUDIT;
     work->dry_run |= work->audit;

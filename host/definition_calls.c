@@ -33,6 +33,8 @@ bool vp_work_calls_suffice(const struct vp_work *work, xmlNode *root,
         return false;
     if (!work->keep[VP_FACET_PINS])
         return true;
+    if (before->applied_memory || after->applied_memory) /* nodes and mark: at once */
+        return false;
     if (before->has_vcpu_cpuset || before->placement_auto || vp_xml_attr(memory, "placement"))
         return false;
     for (size_t i = 0; i < before->pins.count; i++)

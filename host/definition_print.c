@@ -45,6 +45,11 @@ static void put_pins(struct vp_text *text, const struct vp_domain *domain)
     put_number(text, domain->placement_auto);
     if (domain->has_vcpu_cpuset)
         put_cpus(text, &domain->vcpu_cpuset);
+    if (domain->applied_memory) {
+        put_cpus(text, &domain->numatune.nodes);
+        for (size_t i = 0; i < domain->numatune.cell_count; i++)
+            put_cpus(text, &domain->numatune.cell[i]);
+    }
     for (size_t i = 0; i < domain->pins.count; i++) {
         put(text, vp_role_word(domain->pins.item[i].role));
         put_number(text, domain->pins.item[i].index);

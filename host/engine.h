@@ -101,6 +101,14 @@ int vp_engine_confirm(struct vp_engine *engine, const struct vp_domain *domain, 
 int vp_engine_free(struct vp_engine *engine, const char *uuid, int64_t hold_ms,
                    struct vp_error *err);
 
+/* reserve = always: *plan is what a defined guest has, runs on, or gets now and
+ * keeps while it is off. The guest is not started. */
+enum vp_plan_result vp_engine_reserve(struct vp_engine *engine, const struct vp_domain *domain,
+                                      const struct vp_choice *choice, struct vp_plan **plan,
+                                      struct vp_findings *findings, struct vp_error *err);
+/* Ends the reservation of a guest that is off; nothing where there is none. */
+int vp_engine_unreserve(struct vp_engine *engine, const char *uuid, struct vp_error *err);
+
 /* The CPU sets that a guest's threads should have now, the pool filled in and
  * kept to what its partition may use. Nothing for a guest without a place. The
  * caller clears *pins. */

@@ -63,6 +63,21 @@ enum vp_plan_result vp_engine_plan_locked(struct vp_engine *engine, struct vp_pl
 int vp_engine_adopt_one(struct vp_engine *engine, const char *name, bool *adopted, bool *unreadable,
                         struct vp_error *err);
 
+/* ---- reserve.c ---- */
+/* Whether the guest keeps what it has when it ends. */
+bool vp_row_reserves(const struct vp_engine *engine, const struct vp_guest_row *row);
+/* As vp_row_ended, and a reservation whose guest is not defined any more. */
+bool vp_row_over(const struct vp_engine *engine, const struct vp_guest_row *row, int64_t now_ms);
+/* Inside a transaction: frees what the row holds, or keeps it reserved. */
+int vp_row_end(struct vp_engine *engine, struct vp_guest_row *row, struct vp_error *err);
+/* Takes reservations from the definitions, for a ledger made anew. */
+void vp_engine_reserve_all(struct vp_engine *engine);
+/* Whether a reservation is still what the policies would have (book.c). */
+bool vp_reservation_stands(const struct vp_engine *engine, const struct vp_guest_row *row,
+                           const struct vp_domain *domain, const struct vp_choice *choice);
+/* The definition on disk with all that is in it; NULL if there is none. */
+struct vp_domain *vp_engine_definition_as_is(const struct vp_engine *engine, const char *name);
+
 /* Removes, inside an open transaction, the rows of `seen` that had ended and
  * have not changed since (gen). *freed counts them, may be NULL. */
 int vp_engine_remove_ended(struct vp_engine *engine, const struct vp_guest_rows *seen,

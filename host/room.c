@@ -115,6 +115,8 @@ static int put_moved(struct vp_engine *engine, const struct vp_guest_row *row,
                             : vp_fail(err, VP_HOST, "out of memory");
         if (result == 0)
             result = vp_ledger_request(engine->ledger, "tell", today.uuid, err);
+        if (result == 0 && plan->reserve)
+            result = vp_ledger_request(engine->ledger, "definition", today.uuid, err);
         *gen = today.gen;
     }
     vp_guest_row_clear(&today);

@@ -14,13 +14,13 @@
 #include "host/threads.h"
 
 /* Pins that virtpin wrote into it are not the definition's own. */
-static struct vp_domain *read_definition(const char *text, size_t length)
+static struct vp_domain *read_definition(const char *text, size_t length, bool as_is)
 {
     struct vp_domain *domain = NULL;
     xmlDoc *doc = vp_xml_parse(text, length, NULL);
     bool stripped;
 
-    if (doc && vp_rewrite_strip(xmlDocGetRootElement(doc), &stripped, NULL) == 0 &&
+    if (doc && (as_is || vp_rewrite_strip(xmlDocGetRootElement(doc), &stripped, NULL) == 0) &&
         vp_domain_read(xmlDocGetRootElement(doc), &domain, NULL) < 0)
         domain = NULL;
     xmlFreeDoc(doc);
@@ -29,7 +29,8 @@ static struct vp_domain *read_definition(const char *text, size_t length)
 
 /* The definition on disk; the file is libvirt's own and private,
  * but stable, and asking libvirt is not for this side. */
-struct vp_domain *vp_engine_definition(const struct vp_engine *engine, const char *name)
+static struct vp_domain *load_definition(const struct vp_engine *engine, const char *name,
+                                         bool as_is)
 {
     struct vp_domain *definition = NULL;
     VP_AUTO(free) char *text = NULL;
@@ -46,9 +47,19 @@ struct vp_domain *vp_engine_definition(const struct vp_engine *engine, const cha
     if (fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < VP_XML_MAX)
         text = malloc((size_t)st.st_size);
     if (text && read(fd, text, (size_t)st.st_size) == st.st_size)
-        definition = read_definition(text, (size_t)st.st_size);
+        definition = read_definition(text, (size_t)st.st_size, as_is);
     close(fd);
     return definition;
+}
+
+struct vp_domain *vp_engine_definition(const struct vp_engine *engine, const char *name)
+{
+    return load_definition(engine, name, false);
+}
+
+struct vp_domain *vp_engine_definition_as_is(const struct vp_engine *engine, const char *name)
+{
+    return load_definition(engine, name, true);
 }
 
 /* What a guest runs on by its definition alone: its pins, else the vCPUs'

@@ -677,6 +677,84 @@ START_TEST(gives_back)
 }
 END_TEST
 
+static void define(const char *name, const char *inside)
+{
+    char text[2048], file[128];
+
+    domain_xml(text, sizeof(text), name, 1, inside);
+    snprintf(file, sizeof(file), "definitions/%s.xml", name);
+    put_file(file, text);
+}
+
+static void undefine(const char *name)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/definitions/%s.xml", dir, name);
+    ck_assert_int_eq(unlink(path), 0);
+}
+
+static void assert_reserve(const char *name, enum vp_plan_result expected)
+{
+    struct vp_domain *of = domain(name, 1);
+    struct vp_choice choice;
+    struct vp_plan *plan = NULL;
+    enum vp_plan_result result;
+
+    vp_engine_choose(&engine, of, &choice);
+    result = vp_engine_reserve(&engine, of, &choice, &plan, NULL, &err);
+    ck_assert_msg(result == expected, "%d: %s", result, err.text);
+    ck_assert(plan == NULL || plan->reserve);
+    vp_plan_free(plan);
+    vp_domain_free(of);
+}
+
+/* From its definition on, through start and end, until it is undefined. */
+START_TEST(kept_while_off)
+{
+    static const char mark[] = "<metadata><v:applied xmlns:v='urn:virtpin:applied:1' policy='k'/>"
+                               "</metadata><cputune><vcpupin vcpu='0' cpuset='1'/></cputune>";
+    struct standin *ran;
+
+    policy("k", DEDICATED "reserve = always\n");
+    start_engine(TWO);
+    define("k1", "");
+    assert_reserve("k1", VP_PLAN_OK);
+    assert_holds("k1", VP_GUEST_RESERVED, "1");
+    ck_assert_str_ne(book("d1", 1, "prepare"), "");
+    ck_assert_str_eq(book("k1", 1, "prepare"), "");
+    assert_holds("k1", VP_GUEST_LEASE, "1");
+    free_guest("k1", 0); /* its start failed */
+    assert_holds("k1", VP_GUEST_RESERVED, "1");
+    free_guest("k1", 0);
+    assert_holds("k1", VP_GUEST_RESERVED, "1");
+    ran = start_guest("k1", 1);
+    assert_reserve("k1", VP_PLAN_OK); /* what it runs on */
+    assert_holds("k1", VP_GUEST_RUNNING, "1");
+    free_guest("k1", 10000); /* its process is there yet: somebody else's end */
+    assert_holds("k1", VP_GUEST_RUNNING, "1");
+    standin_stop(ran);
+    ck_assert_int_eq(vp_engine_adopt_all(&engine, NULL, &err), 0);
+    assert_holds("k1", VP_GUEST_RESERVED, "1");
+    assert_reserve("k2", VP_PLAN_REFUSED);
+    row_of("k2", false);
+
+    define("k1", mark); /* all that is left of it when the ledger is gone */
+    delete_ledger();
+    ck_assert_str_ne(book("d1", 1, "prepare"), "");
+    assert_holds("k1", VP_GUEST_RESERVED, "1");
+    undefine("k1");
+    ck_assert_str_eq(book("d1", 1, "prepare"), "");
+    row_of("k1", false);
+    free_guest("d1", 0);
+
+    ran = start_guest("k3", 1); /* of a transient guest nothing is kept */
+    standin_stop(ran);
+    free_guest("k3", 0);
+    row_of("k3", false);
+}
+END_TEST
+
 START_TEST(replan_keeps_or_waits)
 {
     struct standin *d;
@@ -816,6 +894,7 @@ static Suite *suite(void)
     tcase_add_test(tests, rebuilt_beside_an_unreadable_guest);
     tcase_add_test(tests, lost_started);
     tcase_add_loop_test(tests, gives_back, 0, sizeof(releases) / sizeof(*releases));
+    tcase_add_test(tests, kept_while_off);
     tcase_add_test(tests, replan_keeps_or_waits);
     tcase_add_test(tests, replan_of_another_run);
     suite_add_tcase(suite, tests);
