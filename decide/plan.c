@@ -12,6 +12,7 @@ void vp_plan_free(struct vp_plan *plan)
     free(plan->policy);
     free(plan->pool);
     free(plan->memory);
+    free(plan->home);
     free(plan->want);
     free(plan);
 }
@@ -27,16 +28,42 @@ struct vp_plan *vp_plan_copy(const struct vp_plan *plan)
     copy->pool = plan->pool ? strdup(plan->pool) : NULL;
     copy->memory = malloc((plan->memory_count + 1) * sizeof(*copy->memory));
     copy->want = malloc((plan->want_count + 1) * sizeof(*copy->want));
-    if (!copy->want || !copy->memory || (plan->policy && !copy->policy) ||
+    copy->home = malloc((plan->home_count + 1) * sizeof(*copy->home));
+    if (!copy->want || !copy->memory || !copy->home || (plan->policy && !copy->policy) ||
         (plan->pool && !copy->pool)) {
         vp_plan_free(copy);
         return NULL;
     }
     if (plan->memory_count > 0)
         memcpy(copy->memory, plan->memory, plan->memory_count * sizeof(*copy->memory));
+    if (plan->home_count > 0)
+        memcpy(copy->home, plan->home, plan->home_count * sizeof(*copy->home));
     if (plan->want_count > 0)
         memcpy(copy->want, plan->want, plan->want_count * sizeof(*copy->want));
     return copy;
+}
+
+int vp_plan_set_home(struct vp_plan *plan, const struct vp_plan *before)
+{
+    size_t most = before->home_count + before->want_count;
+    struct vp_home *home = malloc((most + 1) * sizeof(*home));
+    size_t count = 0;
+
+    if (!home)
+        return -1;
+    for (; count < before->home_count; count++)
+        home[count] = before->home[count];
+    for (size_t i = 0; before->home_count == 0 && i < before->want_count; i++) {
+        const struct vp_want *want = &before->want[i];
+
+        if (want->kind == VP_WANT_SET && vp_cpuset_count(&want->cpus) == 1)
+            home[count++] =
+                (struct vp_home){want->role, want->index, vp_cpuset_next(&want->cpus, -1)};
+    }
+    free(plan->home);
+    plan->home = home;
+    plan->home_count = count;
+    return 0;
 }
 
 void vp_plan_exclusive(const struct vp_plan *plan, struct vp_cpuset *cpus)

@@ -37,6 +37,13 @@ struct vp_node_memory {
 };
 enum { VP_NODES_MAX = 128 };
 
+/* A thread's CPU of its own. */
+struct vp_home {
+    enum vp_role role;
+    unsigned index;
+    int cpu;
+};
+
 struct vp_plan {
     char *policy;
     char policy_hash[72];
@@ -60,6 +67,9 @@ struct vp_plan {
     enum vp_memory numatune; /* the mode that is to be in force with it */
     char *pool;              /* which pool its pool wants are of; NULL: the default one */
     bool reserve;            /* its CPUs stay its own while it is off */
+    /* where its threads were before CPUs went offline; they go back there */
+    struct vp_home *home; /* owned */
+    size_t home_count;
 };
 
 void vp_plan_free(struct vp_plan *plan);
@@ -70,6 +80,11 @@ static inline void vp_plan_cleanup(struct vp_plan **plan)
 
 /* A deep copy; NULL without memory. */
 struct vp_plan *vp_plan_copy(const struct vp_plan *plan);
+
+/* `plan` stands in for `before`, whose CPUs are not all online: it remembers
+ * where its threads were then, or where they were before that. 0, or -1 without
+ * memory. */
+int vp_plan_set_home(struct vp_plan *plan, const struct vp_plan *before);
 
 /* Every CPU that the plan books for itself alone. */
 void vp_plan_exclusive(const struct vp_plan *plan, struct vp_cpuset *cpus);

@@ -71,6 +71,9 @@ char *vp_plan_print(const struct vp_plan *plan)
         fprintf(out, "pool %s\n", plan->pool);
     if (plan->reserve)
         fputs("reserve always\n", out);
+    for (size_t i = 0; i < plan->home_count; i++)
+        fprintf(out, "home %s %u %d\n", vp_role_word(plan->home[i].role), plan->home[i].index,
+                plan->home[i].cpu);
     print_set(out, "vcpu", &plan->vcpu_cpus);
     print_set(out, "emulator", &plan->emulator_cpus);
     print_set(out, "iothread", &plan->iothread_cpus);
@@ -159,6 +162,25 @@ static int parse_memory(struct vp_plan *plan, const char *rest, const char *line
         return vp_fail(err, VP_HOST, "out of memory");
     plan->memory = grown;
     grown[plan->memory_count++] = one;
+    return 0;
+}
+
+static int parse_home(struct vp_plan *plan, char *rest, const char *line, struct vp_error *err)
+{
+    struct vp_home one;
+    struct vp_home *grown;
+    const char *role = next_word(&rest);
+    char end;
+
+    if (!rest || parse_role(role, &one.role) < 0 ||
+        sscanf(rest, "%u %d%c", &one.index, &one.cpu, &end) != 2 || one.cpu < 0 ||
+        one.cpu >= VP_CPU_MAX)
+        return bad(err, line);
+    grown = reallocarray(plan->home, plan->home_count + 1, sizeof(*grown));
+    if (!grown)
+        return vp_fail(err, VP_HOST, "out of memory");
+    plan->home = grown;
+    grown[plan->home_count++] = one;
     return 0;
 }
 
@@ -260,6 +282,8 @@ static int parse_line(struct vp_plan *plan, char *line, struct vp_error *err)
     *rest++ = '\0';
     if (strcmp(line, "want") == 0)
         return parse_want(plan, rest, line, err);
+    if (strcmp(line, "home") == 0)
+        return parse_home(plan, rest, line, err);
     result = parse_words(plan, line, rest, line, err);
     if (result > 0)
         result = parse_memory_words(plan, line, rest, line, err);

@@ -11,6 +11,7 @@
 
 #include "decide/error.h"
 #include "enforcer/enforcer.h"
+#include "enforcer/sync.h"
 #include "host/clock.h"
 #include "host/journal.h"
 
@@ -37,10 +38,11 @@ void vp_reload_say(struct vp_enforcer *enforcer, const struct vp_engine *engine)
                    engine->set->hash);
 }
 
-/* The set is already the new one: every guest gets its plan by it. */
-static void replan_all(struct vp_enforcer *enforcer)
+/* Whether any has another plan now. */
+static bool replan_each(struct vp_enforcer *enforcer)
 {
-    vp_engine_keep(&enforcer->engine, true);
+    bool any = false;
+
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         struct vp_watched *guest = enforcer->guest[i];
         struct vp_error err = {0};
@@ -53,8 +55,22 @@ static void replan_all(struct vp_enforcer *enforcer)
         }
         if (changed) /* also of shares and quota, which no pin shows */
             vp_virtside_want(enforcer->virtside, guest->row.uuid, VP_VIRT_TELL);
+        any |= changed;
     }
+    return any;
+}
+
+/* The set is already the new one: every guest gets its plan by it. One that goes
+ * back to CPUs of its own may leave those that another waits for: again, then. */
+static void replan_all(struct vp_enforcer *enforcer)
+{
+    vp_engine_keep(&enforcer->engine, true);
+    if (replan_each(enforcer))
+        replan_each(enforcer);
     vp_engine_keep(&enforcer->engine, false);
+    for (size_t i = 0; i < enforcer->guest_count; i++)
+        if (enforcer->guest[i]->row.state == VP_GUEST_RUNNING)
+            vp_sync_say_moved(enforcer, &enforcer->guest[i]->row);
     enforcer->sync_wanted = true;
     enforcer->adopt_wanted = true;
 }

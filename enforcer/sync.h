@@ -29,4 +29,8 @@ void vp_sync_check(struct vp_enforcer *enforcer);
  * thread that its plan does not know; where that fails, a look is due again. */
 void vp_sync_outgrown(struct vp_enforcer *enforcer, struct vp_watched *guest);
 
+/* Says of a guest that some of its CPUs are offline, and where it is now; of one
+ * that was away, that it is back. `was`: its row before it was planned anew. */
+void vp_sync_say_moved(struct vp_enforcer *enforcer, const struct vp_guest_row *was);
+
 #endif

@@ -61,9 +61,10 @@ static int *present_cpus(const struct vp_status *status, const struct vp_threads
     return keep;
 }
 
-enum { KEEP_PLAN, KEEP_LIBVIRT, KEEP_THREADS, KEEP_COUNT };
+enum { KEEP_HOME, KEEP_PLAN, KEEP_LIBVIRT, KEEP_THREADS, KEEP_COUNT };
 
-/* Tries the CPUs of its plan, libvirt's pins, the threads' masks, any free CPUs. */
+/* Tries the CPUs that it had before some went offline, those of its plan, libvirt's pins, the
+ * threads' masks, any free CPUs. */
 static enum vp_plan_result plan_present(struct vp_engine *engine, struct vp_plan_input *input,
                                         int *const *keep, struct vp_plan **plan,
                                         struct vp_error *err)
@@ -237,6 +238,33 @@ static bool same_plan(const struct vp_plan *a, const struct vp_plan *b)
     return before && after && strcmp(before, after) == 0;
 }
 
+static bool is_home(const struct vp_plan *plan, const struct vp_plan *before)
+{
+    for (size_t i = 0; i < before->home_count; i++) {
+        const struct vp_home *home = &before->home[i];
+        const struct vp_want *want = vp_plan_find(plan, home->role, home->index);
+
+        if (!want || want->kind != VP_WANT_SET || vp_cpuset_count(&want->cpus) != 1 ||
+            !vp_cpuset_has(&want->cpus, home->cpu))
+            return false;
+    }
+    return true;
+}
+
+/* A guest that had to leave CPUs goes back when they are there again. */
+static int remember_home(const struct vp_engine *engine, const struct vp_plan *before,
+                         struct vp_plan *plan)
+{
+    struct vp_cpuset own;
+
+    if (!before || before->placement != plan->placement || vp_cpuset_empty(&plan->vcpu_cpus))
+        return 0;
+    if (before->home_count > 0)
+        return is_home(plan, before) ? 0 : vp_plan_set_home(plan, before);
+    vp_plan_exclusive(before, &own);
+    return vp_cpuset_within(&own, &engine->topology->online) ? 0 : vp_plan_set_home(plan, before);
+}
+
 /* Replaces the row's plan inside an open transaction, or notes why not. */
 static int replan_locked(struct vp_engine *engine, struct vp_guest_row *row, struct adoption *a,
                          bool *changed, struct vp_error *err)
@@ -260,7 +288,7 @@ static int replan_locked(struct vp_engine *engine, struct vp_guest_row *row, str
         plan = vp_plan_unplaced(&a->input);
         row->unplaced = strdup(why.text);
     }
-    if (!plan)
+    if (!plan || remember_home(engine, row->plan, plan) < 0)
         return vp_fail(err, VP_HOST, "out of memory");
     *changed = !same_plan(row->plan, plan) || row->unplaced != NULL;
     vp_plan_free(row->plan);
@@ -280,8 +308,10 @@ static int replan_run(struct vp_engine *engine, struct adoption *a, bool *change
     found = vp_ledger_guest(engine->ledger, a->status->domain->uuid, &row, err);
     if (found == 1 && row.state == VP_GUEST_RUNNING && row.pid == a->status->pid &&
         row.pid_start == a->start) {
-        if (row.plan)
+        if (row.plan) {
             a->keep[KEEP_PLAN] = vp_keep_of_plan(row.plan, a->status->domain);
+            a->keep[KEEP_HOME] = vp_keep_of_home(row.plan, a->status->domain);
+        }
         result = replan_locked(engine, &row, a, changed, err);
         if (result == 0)
             vp_kept_put(engine, &row);

@@ -93,6 +93,26 @@ int *vp_keep_of_plan(const struct vp_plan *plan, const struct vp_domain *domain)
     return keep;
 }
 
+int *vp_keep_of_home(const struct vp_plan *plan, const struct vp_domain *domain)
+{
+    int *keep = plan->home_count > 0 ? vp_keep_of_plan(plan, domain) : NULL;
+
+    for (size_t i = 0; keep && i < plan->home_count; i++) {
+        const struct vp_home *home = &plan->home[i];
+
+        if (home->role == VP_ROLE_VCPU && home->index < domain->vcpus)
+            keep[home->index] = home->cpu;
+        else if (home->role == VP_ROLE_EMULATOR)
+            keep[domain->vcpus] = home->cpu;
+        for (size_t t = 0; home->role == VP_ROLE_IOTHREAD && t < domain->iothread_count; t++)
+            if (domain->iothread[t] == home->index)
+                keep[domain->vcpus + 1 + t] = home->cpu;
+        if (home->role == VP_ROLE_VHOST && home->index < domain->vhosts)
+            keep[domain->vcpus + 1 + domain->iothread_count + home->index] = home->cpu;
+    }
+    return keep;
+}
+
 int vp_engine_remove_ended(struct vp_engine *engine, const struct vp_guest_rows *seen,
                            unsigned *freed, struct vp_error *err)
 {

@@ -38,6 +38,9 @@ void vp_engine_input(const struct vp_engine *engine, const struct vp_domain *dom
  * without exactly one CPU are -1. The caller frees; NULL without memory. */
 int *vp_keep_of_plan(const struct vp_plan *plan, const struct vp_domain *domain);
 
+/* The same of where they were before CPUs went offline; NULL: nowhere else. */
+int *vp_keep_of_home(const struct vp_plan *plan, const struct vp_domain *domain);
+
 /* Whether a row's plan keeps the guest's threads somewhere. */
 bool vp_row_in_force(const struct vp_guest_row *row);
 

@@ -41,10 +41,16 @@ apart() {
     assert_disjoint "$(lab_cpus db1)" "$other" && assert_eq "CPUs of db2" "$other" "$(lab_cpus db2)"
 }
 check "none of its vCPUs is on CPUs of db2" lab_wait 20 apart
+check "each has another CPU of its own" lab_wait 20 lab_one_each db1 2
+elsewhere() {
+    [ "$(lab_mask db1 vcpu 0)" != "$gone" ] || { echo "vCPU 0 is on CPU $gone"; return 1; }
+}
+check "not that one" elsewhere
 check "which has its own" lab_one_each db2 2
 echo "# db1 now on $(lab_cpus db1), status: $(virtpin status | head -n 20 | tr '\n' '/')"
 check "it comes back" switch "$gone" 1
 check "db1 has a CPU for each vCPU" lab_wait 20 lab_one_each db1 2
+check "vCPU 0 the one that it had" lab_wait 20 assert_mask db1 vcpu 0 "$gone"
 check "none of db2's" apart
 check "nothing is open" lab_wait 20 assert_calm
 check "a guest starts after all that" lab_guest db3 vcpus=2

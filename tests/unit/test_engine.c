@@ -792,6 +792,52 @@ START_TEST(replan_keeps_or_waits)
 END_TEST
 
 /* What was read is another run of the guest than the row is of. */
+/* The host as it is with these CPUs alone online. */
+static void only_online(const char *list)
+{
+    struct vp_topology *host = engine.topology;
+    struct vp_cpuset keep = {0};
+    size_t count = 0;
+
+    ck_assert_int_eq(vp_cpuset_parse(&keep, list, &err), 0);
+    for (size_t i = 0; i < host->count; i++)
+        if (vp_cpuset_has(&keep, host->pu[i].cpu))
+            host->pu[count++] = host->pu[i];
+        else
+            vp_cpuset_add(&host->offline, host->pu[i].cpu);
+    host->count = count;
+    ck_assert_int_eq(vp_topology_build(host, &err), 0);
+}
+
+START_TEST(back_when_its_cpu_is)
+{
+    struct vp_guest_row row;
+
+    start_engine(FOUR);
+    start_guest("d1", 1);
+    start_guest("d2", 1);
+    assert_holds("d1", VP_GUEST_RUNNING, "1");
+    assert_holds("d2", VP_GUEST_RUNNING, "2");
+    only_online("0,2-3");
+    ck_assert(replan("d1"));
+    ck_assert(!replan("d2"));
+    assert_holds("d1", VP_GUEST_RUNNING, "3");
+    only_online("0,2"); /* and that one as well: the plan waits */
+    ck_assert(!replan("d1"));
+    row = row_of("d1", true);
+    ck_assert_ptr_nonnull(row.pending);
+    vp_guest_row_clear(&row);
+    start_engine(FOUR); /* all are back, also after a restart of the program */
+    ck_assert(replan("d1"));
+    assert_holds("d1", VP_GUEST_RUNNING, "1");
+    row = row_of("d1", true);
+    ck_assert_ptr_null(row.pending);
+    ck_assert_uint_eq(row.plan->home_count, 0);
+    vp_guest_row_clear(&row);
+    ck_assert(!replan("d1"));
+}
+END_TEST
+
 START_TEST(replan_of_another_run)
 {
     struct standin *d;
@@ -895,6 +941,7 @@ static Suite *suite(void)
     tcase_add_test(tests, lost_started);
     tcase_add_loop_test(tests, gives_back, 0, sizeof(releases) / sizeof(*releases));
     tcase_add_test(tests, kept_while_off);
+    tcase_add_test(tests, back_when_its_cpu_is);
     tcase_add_test(tests, replan_keeps_or_waits);
     tcase_add_test(tests, replan_of_another_run);
     suite_add_tcase(suite, tests);
