@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "enforcer/confwatch.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <syslog.h>
-#include <unistd.h>
 
-#include "decide/error.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/reload.h"
+#include "enforcer/watchdir.h"
 #include "host/clock.h"
 #include "host/journal.h"
 
@@ -40,43 +37,47 @@ void vp_confwatch_disabled(struct vp_enforcer *enforcer)
 
 /* ---- where files of ours are ---- */
 
-static void watch_dir(struct vp_enforcer *enforcer, const char *dir)
+/* The directories of config file and policies; *count of them, at most three. */
+static void list_dirs(const struct vp_enforcer *enforcer, char dir[3][PATH_MAX], size_t *count)
+{
+    const char *config = enforcer->where.config;
+    char *slash;
+
+    snprintf(dir[0], PATH_MAX, "%s", config ? config : VP_SYSCONFDIR "/virtpin/virtpin.conf");
+    slash = strrchr(dir[0], '/');
+    if (!slash)
+        snprintf(dir[0], PATH_MAX, ".");
+    else
+        slash[slash == dir[0]] = '\0';
+    *count = enforcer->where.policy_dir ? 2 : 3;
+    snprintf(dir[1], PATH_MAX, "%s",
+             *count == 2 ? enforcer->where.policy_dir : VP_SYSCONFDIR "/virtpin/policy.d");
+    snprintf(dir[2], PATH_MAX, VP_PREFIX "/lib/virtpin/policy.d");
+}
+
+static int watch_dir(struct vp_enforcer *enforcer, const char *dir)
 {
     /* A directory that is not there is tried again at the next sweep. One that
      * is watched keeps its number; a new number is a directory made since. */
-    int wd = inotify_add_watch(enforcer->conf_fd, dir, WATCHED);
+    int wd = vp_watchdir_add(enforcer->conf_fd, dir, WATCHED);
 
     if (wd > enforcer->conf_wd && enforcer->conf_wd > 0)
         vp_reload_soon(enforcer);
     if (wd > enforcer->conf_wd)
         enforcer->conf_wd = wd;
+    return wd;
 }
 
-static void watch_config(struct vp_enforcer *enforcer)
+/* Without a watch. */
+static void compare_files(struct vp_enforcer *enforcer, char dir[3][PATH_MAX], size_t count)
 {
-    char dir[PATH_MAX];
-    char *slash;
+    uint64_t sum = 1;
 
-    snprintf(dir, sizeof(dir), "%s",
-             enforcer->where.config ? enforcer->where.config
-                                    : VP_SYSCONFDIR "/virtpin/virtpin.conf");
-    slash = strrchr(dir, '/');
-    if (!slash)
-        snprintf(dir, sizeof(dir), ".");
-    else
-        slash[slash == dir] = '\0';
-    watch_dir(enforcer, dir);
-}
-
-void vp_confwatch_check(struct vp_enforcer *enforcer)
-{
-    watch_config(enforcer);
-    if (enforcer->where.policy_dir) {
-        watch_dir(enforcer, enforcer->where.policy_dir);
-        return;
-    }
-    watch_dir(enforcer, VP_SYSCONFDIR "/virtpin/policy.d");
-    watch_dir(enforcer, VP_PREFIX "/lib/virtpin/policy.d");
+    for (size_t i = 0; i < count; i++)
+        sum = sum * 31 + vp_watchdir_sum(dir[i], ".conf");
+    if (enforcer->conf_sum != 0 && sum != enforcer->conf_sum)
+        vp_reload_soon(enforcer);
+    enforcer->conf_sum = sum;
 }
 
 static bool is_policy(const char *name)
@@ -86,22 +87,22 @@ static bool is_policy(const char *name)
     return length > 5 && strcmp(name + length - 5, ".conf") == 0;
 }
 
+static void take_event(void *data, const struct inotify_event *event)
+{
+    bool *policies = data;
+
+    *policies |= (event->mask & IN_ISDIR) || (event->len && is_policy(event->name));
+}
+
 static int on_conf(sd_event_source *source, int fd, uint32_t events, void *data)
 {
     struct vp_enforcer *enforcer = data;
-    char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-    ssize_t length;
     bool policies = false;
 
     (void)source, (void)events;
-    while ((length = read(fd, buffer, sizeof(buffer))) > 0) {
-        for (char *at = buffer; at < buffer + length;) {
-            const struct inotify_event *event = (const struct inotify_event *)(void *)at;
-
-            policies |= (event->mask & (IN_Q_OVERFLOW | IN_ISDIR)) != 0 ||
-                        (event->len && is_policy(event->name));
-            at += sizeof(*event) + event->len;
-        }
+    if (vp_watchdir_read(fd, take_event, &policies)) {
+        vp_sight_lost(enforcer, VP_SIGHT_FILES);
+        policies = true;
     }
     vp_confwatch_disabled(enforcer);
     if (policies)
@@ -110,15 +111,24 @@ static int on_conf(sd_event_source *source, int fd, uint32_t events, void *data)
     return 0;
 }
 
-int vp_confwatch_start(struct vp_enforcer *enforcer, struct vp_error *err)
+void vp_confwatch_check(struct vp_enforcer *enforcer)
 {
-    int result;
+    int result = vp_watchdir_open(enforcer, &enforcer->conf_fd, on_conf);
+    char dir[3][PATH_MAX];
+    size_t count, failed = 0;
 
-    enforcer->conf_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (enforcer->conf_fd < 0)
-        return vp_fail_errno(err, VP_HOST, errno, "inotify");
+    list_dirs(enforcer, dir, &count);
+    for (size_t i = 0; i < count && result >= 0; i++) {
+        result = watch_dir(enforcer, dir[i]);
+        failed = i;
+    }
+    vp_watchdir_said(enforcer, VP_SIGHT_FILES, result, dir[failed]);
+    if (result < 0)
+        compare_files(enforcer, dir, count);
+}
+
+void vp_confwatch_start(struct vp_enforcer *enforcer)
+{
     vp_confwatch_check(enforcer);
     sd_event_source_set_enabled(enforcer->reload, SD_EVENT_OFF); /* they were read just now */
-    result = sd_event_add_io(enforcer->event, NULL, enforcer->conf_fd, EPOLLIN, on_conf, enforcer);
-    return result < 0 ? vp_fail_errno(err, VP_HOST, -result, "the event loop") : 0;
 }

@@ -3,12 +3,12 @@
 #define VP_CONFWATCH_H
 
 struct vp_enforcer;
-struct vp_error;
 
 /* Policies, virtpin.conf and the off switch, by inotify. */
-int vp_confwatch_start(struct vp_enforcer *enforcer, struct vp_error *err);
+void vp_confwatch_start(struct vp_enforcer *enforcer);
 
-/* Sweep: watches directories that have been made since. */
+/* Sweep: watches directories that have been made since; where that is not to be
+ * had, looks whether a file changed. */
 void vp_confwatch_check(struct vp_enforcer *enforcer);
 
 /* Reads the off switch; when it was thrown, says so and lets the guests be

@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "enforcer/definitionwatch.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "decide/cleanup.h"
 #include "decide/domain.h"
-#include "decide/error.h"
 #include "enforcer/enforcer.h"
+#include "enforcer/watchdir.h"
 
 /* A compile-time path of libvirt. */
 #ifndef VP_LIBVIRT_ETC_DIR
@@ -55,46 +53,46 @@ static void definition_changed(struct vp_enforcer *enforcer, const char *name)
         vp_virtside_want(enforcer->virtside, domain->uuid, VP_VIRT_DEFINITION);
 }
 
-static bool is_definition(const struct inotify_event *event)
+static void take_event(void *data, const struct inotify_event *event)
 {
     size_t length = event->len ? strlen(event->name) : 0;
 
-    return length > 4 && strcmp(event->name + length - 4, ".xml") == 0;
+    if (length > 4 && strcmp(event->name + length - 4, ".xml") == 0)
+        definition_changed(data, event->name);
+}
+
+/* Which they were is not known: the libvirt side looks at them all. */
+static void look_at_all(struct vp_enforcer *enforcer)
+{
+    if (enforcer->virtside)
+        vp_virtside_policies(enforcer->virtside, enforcer->engine.set->host.uri);
 }
 
 static int on_definition(sd_event_source *source, int fd, uint32_t events, void *data)
 {
     struct vp_enforcer *enforcer = data;
-    char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-    ssize_t length;
 
     (void)source, (void)events;
-    while ((length = read(fd, buffer, sizeof(buffer))) > 0) {
-        for (char *at = buffer; at < buffer + length;) {
-            const struct inotify_event *event = (const struct inotify_event *)(void *)at;
-
-            if (is_definition(event))
-                definition_changed(enforcer, event->name);
-            at += sizeof(*event) + event->len;
-        }
+    if (vp_watchdir_read(fd, take_event, enforcer)) {
+        vp_sight_lost(enforcer, VP_SIGHT_DEFINITIONS);
+        look_at_all(enforcer);
     }
     return 0;
 }
 
 void vp_definitionwatch_check(struct vp_enforcer *enforcer)
 {
-    inotify_add_watch(enforcer->definition_fd, VP_LIBVIRT_ETC_DIR, IN_MOVED_TO | IN_ONLYDIR);
-}
+    int result = vp_watchdir_open(enforcer, &enforcer->definition_fd, on_definition);
+    uint64_t sum;
 
-int vp_definitionwatch_start(struct vp_enforcer *enforcer, struct vp_error *err)
-{
-    int result;
-
-    enforcer->definition_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (enforcer->definition_fd < 0)
-        return vp_fail_errno(err, VP_HOST, errno, "inotify");
-    vp_definitionwatch_check(enforcer);
-    result = sd_event_add_io(enforcer->event, NULL, enforcer->definition_fd, EPOLLIN, on_definition,
-                             enforcer);
-    return result < 0 ? vp_fail_errno(err, VP_HOST, -result, "the event loop") : 0;
+    if (result == 0)
+        result =
+            vp_watchdir_add(enforcer->definition_fd, VP_LIBVIRT_ETC_DIR, IN_MOVED_TO | IN_ONLYDIR);
+    vp_watchdir_said(enforcer, VP_SIGHT_DEFINITIONS, result, VP_LIBVIRT_ETC_DIR);
+    if (result >= 0)
+        return;
+    sum = vp_watchdir_sum(VP_LIBVIRT_ETC_DIR, ".xml");
+    if (sum != enforcer->definition_sum)
+        look_at_all(enforcer);
+    enforcer->definition_sum = sum;
 }

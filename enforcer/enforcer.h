@@ -68,6 +68,7 @@ struct vp_enforcer {
     sd_event_source *reload;
     int fanotify, status_fd, conf_fd, run_fd, definition_fd, uevent_fd; /* -1: not open */
     int conf_wd;   /* the highest number of the watched directories */
+    uint64_t conf_sum, definition_sum; /* of their files, where they are not watched; 0: not yet */
     int status_wd; /* of the status directory, 0: it is not there */
     struct {
         char text[200];

@@ -111,9 +111,10 @@ static int start_watchers(struct vp_enforcer *enforcer, struct vp_error *err)
     start_sight(enforcer, VP_SIGHT_CALLS, vp_trace_start);
     start_sight(enforcer, VP_SIGHT_CPUS, vp_uevent_start);
     enforcer->swept_only = enforcer->fanotify < 0;
-    if (vp_statuswatch_start(enforcer, err) < 0 || vp_confwatch_start(enforcer, err) < 0 ||
-        vp_ledgerwatch_start(enforcer, err) < 0 || vp_definitionwatch_start(enforcer, err) < 0)
-        return -1;
+    vp_statuswatch_check(enforcer);
+    vp_confwatch_start(enforcer);
+    vp_ledgerwatch_check(enforcer);
+    vp_definitionwatch_check(enforcer);
     return vp_sweep_start(enforcer, err);
 }
 

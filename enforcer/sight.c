@@ -17,8 +17,9 @@
 #define LOOK_ALL_US (VP_SWEEP_MS * 1000LL)
 
 static const char *const events[VP_SIGHT_COUNT] = {
-    [VP_SIGHT_WRITES] = "writes to cgroups",      [VP_SIGHT_CALLS] = "calls on threads",
-    [VP_SIGHT_STATUS] = "libvirt's status files", [VP_SIGHT_FILES] = "policies and definitions",
+    [VP_SIGHT_WRITES] = "writes to cgroups",          [VP_SIGHT_CALLS] = "calls on threads",
+    [VP_SIGHT_STATUS] = "libvirt's status files",     [VP_SIGHT_FILES] = "policies",
+    [VP_SIGHT_DEFINITIONS] = "libvirt's definitions", [VP_SIGHT_LEDGER] = "decisions of hooks",
     [VP_SIGHT_CPUS] = "CPUs going off and on",
 };
 
@@ -83,8 +84,8 @@ static bool busy(const struct vp_enforcer *enforcer)
     if (vp_now_ms() - enforcer->run.since_ms < SETTLE_MS)
         return true;
     if (enforcer->sync_wanted || enforcer->adopt_wanted || enforcer->adopt_at_us != 0 ||
-        enforcer->rebuilding || enforcer->disabled || enforcer->trouble[0] || enforcer->unable.why[0] ||
-        enforcer->status_wd == 0)
+        enforcer->rebuilding || enforcer->disabled || enforcer->trouble[0] ||
+        enforcer->unable.why[0] || enforcer->status_wd == 0)
         return true;
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         const struct vp_watched *guest = enforcer->guest[i];

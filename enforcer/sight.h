@@ -13,7 +13,9 @@ enum vp_sight_of {
     VP_SIGHT_WRITES, /* fanotify on cgroups */
     VP_SIGHT_CALLS,  /* tracing */
     VP_SIGHT_STATUS, /* inotify on libvirt's status files */
-    VP_SIGHT_FILES,  /* inotify on policies and definitions */
+    VP_SIGHT_FILES,  /* inotify on policies and virtpin.conf */
+    VP_SIGHT_DEFINITIONS,
+    VP_SIGHT_LEDGER, /* inotify on the run directory */
     VP_SIGHT_CPUS,   /* the kernel's messages of CPUs going off and on */
     VP_SIGHT_COUNT,
 };

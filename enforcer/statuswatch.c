@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "enforcer/statuswatch.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "decide/error.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/patience.h"
+#include "enforcer/watchdir.h"
 #include "host/clock.h"
 
 /* How long the hook gets to take a guest into the ledger before we do. */
@@ -33,16 +30,13 @@ static void adopt_later(struct vp_enforcer *enforcer)
         enforcer->adopt_at_us = vp_clock_us() + HOOK_US;
 }
 
-static void take_event(struct vp_enforcer *enforcer, const struct inotify_event *event)
+static void take_event(void *data, const struct inotify_event *event)
 {
+    struct vp_enforcer *enforcer = data;
     char name[NAME_MAX + 1];
     size_t length = event->len ? strlen(event->name) : 0;
     struct vp_watched *guest;
 
-    if (event->mask & IN_Q_OVERFLOW) {
-        all_changed(enforcer);
-        return;
-    }
     if (length <= 4 || strcmp(event->name + length - 4, ".xml") != 0)
         return;
     snprintf(name, sizeof(name), "%.*s", (int)(length - 4), event->name);
@@ -61,44 +55,28 @@ static void take_event(struct vp_enforcer *enforcer, const struct inotify_event 
 static int on_status(sd_event_source *source, int fd, uint32_t events, void *data)
 {
     struct vp_enforcer *enforcer = data;
-    char buffer[8192] __attribute__((aligned(__alignof__(struct inotify_event))));
-    ssize_t length;
 
     (void)source, (void)events;
-    while ((length = read(fd, buffer, sizeof(buffer))) > 0) {
-        for (char *at = buffer; at < buffer + length;) {
-            const struct inotify_event *event = (const struct inotify_event *)(void *)at;
-
-            take_event(enforcer, event);
-            at += sizeof(*event) + event->len;
-        }
-    }
+    if (vp_watchdir_read(fd, take_event, enforcer))
+        vp_sight_lost(enforcer, VP_SIGHT_STATUS);
     vp_enforcer_run_due(enforcer);
     return 0;
 }
 
 void vp_statuswatch_check(struct vp_enforcer *enforcer)
 {
+    const char *dir = enforcer->engine.status_dir;
+    int result = vp_watchdir_open(enforcer, &enforcer->status_fd, on_status);
+    int wd = 0;
+
     /* Adding a watch that is there already changes nothing; a directory made
      * anew gets one, and what it holds is news. */
-    int wd = inotify_add_watch(enforcer->status_fd, enforcer->engine.status_dir,
-                               IN_MOVED_TO | IN_DELETE | IN_ONLYDIR);
-
-    if (wd >= 0 && wd != enforcer->status_wd) {
-        enforcer->status_wd = wd;
+    if (result == 0)
+        result = wd =
+            vp_watchdir_add(enforcer->status_fd, dir, IN_MOVED_TO | IN_DELETE | IN_ONLYDIR);
+    vp_watchdir_said(enforcer, VP_SIGHT_STATUS, result, dir);
+    if (result < 0 || (wd > 0 && wd != enforcer->status_wd))
         all_changed(enforcer);
-    }
-}
-
-int vp_statuswatch_start(struct vp_enforcer *enforcer, struct vp_error *err)
-{
-    int result;
-
-    enforcer->status_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (enforcer->status_fd < 0)
-        return vp_fail_errno(err, VP_HOST, errno, "inotify");
-    vp_statuswatch_check(enforcer);
-    result =
-        sd_event_add_io(enforcer->event, NULL, enforcer->status_fd, EPOLLIN, on_status, enforcer);
-    return result < 0 ? vp_fail_errno(err, VP_HOST, -result, "the event loop") : 0;
+    if (wd > 0)
+        enforcer->status_wd = wd;
 }

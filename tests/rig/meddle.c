@@ -5,6 +5,7 @@
  *
  * usage: meddle affinity TID CPU COUNT      sched_setaffinity of that thread
  *        meddle cpuset FILE LIST COUNT      a write to a cpuset file
+ *        meddle calls TID COUNT             so many sched_setaffinity to what that thread has
  *        meddle writers FILE COUNT          so many processes write FILE's own text to it
  *        meddle renames DIR COUNT           so many files renamed into DIR
  * The first two print: COUNT median p90 p99 max, in microseconds. */
@@ -151,6 +152,17 @@ static void writers(const char *path, long count)
     }
 }
 
+static void calls(pid_t tid, long count)
+{
+    cpu_set_t mask;
+
+    if (sched_getaffinity(tid, sizeof(mask), &mask) < 0)
+        die("sched_getaffinity");
+    for (long i = 0; i < count; i++)
+        if (sched_setaffinity(tid, sizeof(mask), &mask) < 0)
+            die("sched_setaffinity");
+}
+
 static void renames(const char *dir, long count)
 {
     char from[4096], to[4096];
@@ -191,11 +203,13 @@ int main(int argc, char **argv)
         repeat(&thing, (size_t)number(argv[4]));
     } else if (argc == 4 && strcmp(argv[1], "writers") == 0) {
         writers(argv[2], number(argv[3]));
+    } else if (argc == 4 && strcmp(argv[1], "calls") == 0) {
+        calls((pid_t)number(argv[2]), number(argv[3]));
     } else if (argc == 4 && strcmp(argv[1], "renames") == 0) {
         renames(argv[2], number(argv[3]));
     } else {
         fprintf(stderr, "usage: meddle affinity TID CPU COUNT | cpuset FILE LIST COUNT |\n"
-                        "              writers FILE COUNT | renames DIR COUNT\n");
+                        "              calls TID COUNT | writers FILE COUNT | renames DIR COUNT\n");
         return 2;
     }
     return fflush(stdout) == 0 ? 0 : 1;
