@@ -126,8 +126,12 @@ static bool enough(const struct vp_place *place)
 static int decide_cells(struct vp_place *place)
 {
     bool strict = place->request->numa == VP_NUMA_SINGLE;
-    int result = vp_place_apart(place);
+    int result;
 
+    /* cut cells are the last resort, and the first thing to know */
+    if (place->whether && place->request->numa == VP_NUMA_FEWEST && !place->one_l3)
+        return vp_place_fewest(place);
+    result = vp_place_apart(place);
     if (result == 0 && !strict) {
         place->cost += VP_COST_GIVEN_UP;
         result = vp_place_whole(place);
@@ -156,8 +160,11 @@ static int decide_nodes(struct vp_place *place)
         return vp_place_whole(place);
     if (numa == VP_NUMA_SPREAD)
         return vp_place_even(place);
-    result = vp_place_single(place);
-    if (result == 0 && numa != VP_NUMA_SINGLE)
+    /* that several nodes bear it is told without a search */
+    result = place->whether && numa != VP_NUMA_SINGLE ? vp_place_fewest(place) : 0;
+    if (result == 0)
+        result = vp_place_single(place);
+    if (result == 0 && numa != VP_NUMA_SINGLE && !place->whether)
         result = vp_place_fewest(place);
     return result;
 }
@@ -178,11 +185,10 @@ static bool hopeless(const struct vp_place_host *host, const struct vp_place_req
            (request->thread_policy == VP_THREADS_REQUIRE && !host->topology->smt);
 }
 
-/* One attempt without the CPU `held_back` (-1: with all). As vp_place. */
-static int attempt(const struct vp_place_host *host, const struct vp_place_request *request,
-                   int held_back, struct vp_place_answer *answer, vp_cost *cost)
+static struct vp_place begin(const struct vp_place_host *host,
+                             const struct vp_place_request *request, int held_back)
 {
-    struct vp_place place = {.host = host,
+    return (struct vp_place){.host = host,
                              .request = request,
                              .topology = host->topology,
                              .extras = vp_place_extras(request),
@@ -190,6 +196,27 @@ static int attempt(const struct vp_place_host *host, const struct vp_place_reque
                              .one_l3 = request->cache == VP_CARE_REQUIRE,
                              .whole_cores = request->thread_policy != VP_THREADS_PREFER,
                              .held_back = held_back};
+}
+
+/* Whether it fits. A pool at stake is the caller's to see. */
+static int whether(const struct vp_place_host *host, const struct vp_place_request *request,
+                   int held_back)
+{
+    struct vp_place place = begin(host, request, held_back);
+    int result = -1;
+
+    place.whether = true;
+    if (vp_place_scan(&place) && read_cells(&place))
+        result = decide_nodes(&place);
+    vp_arena_free(&place.arena);
+    return result;
+}
+
+/* One attempt without the CPU `held_back` (-1: with all). As vp_place. */
+static int attempt(const struct vp_place_host *host, const struct vp_place_request *request,
+                   int held_back, struct vp_place_answer *answer, vp_cost *cost)
+{
+    struct vp_place place = begin(host, request, held_back);
     int result;
 
     memset(answer, 0, sizeof(*answer));
@@ -326,41 +353,38 @@ static int place(const struct vp_place_host *whole, const struct vp_place_reques
     return leave_pool(host, request, answer);
 }
 
-/* Where nodes set no limit, a count tells. */
-static int fits_by_count(const struct vp_place_host *whole, const struct vp_place_request *request)
+/* Whether it fits with one CPU of the pool left: 0 also where that is not known. */
+static int whether_beside_pool(const struct vp_place_host *host,
+                               const struct vp_place_request *request)
 {
-    struct vp_place_host narrow;
-    struct vp_place place = {.host = vp_place_narrow(whole, request, &narrow),
-                             .request = request,
-                             .topology = whole->topology,
-                             .per = request->thread_policy == VP_THREADS_REQUIRE ? 0 : 1,
-                             .whole_cores = request->thread_policy != VP_THREADS_PREFER,
-                             .held_back = -1};
-    int result = vp_place_scan(&place) ? enough(&place) : -1;
+    struct candidate *list = core_candidates(host);
+    size_t count =
+        list ? pick_candidates(list, host->topology->core_count, most_tries(host->topology)) : 0;
+    int result = list ? 0 : -1;
 
-    vp_arena_free(&place.arena);
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = whether(host, request, list[i].cpu);
+    free(list);
     return result;
 }
 
-static bool counts_only(const struct vp_place_host *host, const struct vp_place_request *request)
+int vp_place_fits(const struct vp_place_host *whole, const struct vp_place_request *request)
 {
-    return (request->numa == VP_NUMA_FEWEST || request->numa == VP_NUMA_ANY) &&
-           vp_place_extras(request) == 0 && request->cache != VP_CARE_REQUIRE &&
-           (request->pci_locality != VP_CARE_REQUIRE || vp_cpuset_empty(&request->pci_nodes)) &&
-           !host->memory_kib && !pool_at_stake(host);
-}
-
-int vp_place_fits(const struct vp_place_host *host, const struct vp_place_request *request)
-{
+    struct vp_place_host narrow;
+    const struct vp_place_host *host = vp_place_narrow(whole, request, &narrow);
     struct vp_place_answer answer;
     bool pool_only;
     int result;
 
     if (hopeless(host, request))
         return 0;
-    if (counts_only(host, request))
-        return fits_by_count(host, request);
-    result = place(host, request, &answer, &pool_only);
+    result = whether(host, request, -1);
+    if (result <= 0 || !pool_at_stake(host))
+        return result;
+    result = whether_beside_pool(host, request);
+    if (result != 0)
+        return result;
+    result = place(whole, request, &answer, &pool_only);
     vp_place_clear(&answer);
     return result < 0 ? -1 : result == 0;
 }

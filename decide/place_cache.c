@@ -120,14 +120,35 @@ static bool find(struct vp_place *place, int node, unsigned vcpus, unsigned extr
     return true;
 }
 
+/* The cheapest L3 for vCPUs alone. */
+static bool find_home(struct vp_place *place, int node, unsigned vcpus, vp_cost *cost)
+{
+    const struct vp_place_l3s *l3s = l3s_of(place, node);
+    unsigned x, y;
+
+    *cost = VP_COST_NEVER;
+    vp_place_units(place, vcpus, 0, &x, &y);
+    for (size_t i = 0; l3s && i < l3s->count; i++) {
+        vp_cost home = vp_table_get(&l3s->table[i], x, y);
+
+        *cost = home < *cost ? home : *cost;
+    }
+    return l3s != NULL;
+}
+
 bool vp_place_l3_cost(struct vp_place *place, int node, unsigned vcpus, unsigned extras,
                       vp_cost *cost)
 {
     struct search search;
 
-    if (!find(place, node, vcpus, extras, &search))
+    if (extras == 0) {
+        if (!find_home(place, node, vcpus, cost))
+            return false;
+    } else if (find(place, node, vcpus, extras, &search)) {
+        *cost = search.way[1][extras];
+    } else {
         return false;
-    *cost = search.way[1][extras];
+    }
     if (*cost < VP_COST_NEVER)
         *cost += VP_COST(VP_COST_NODES);
     return true;

@@ -33,9 +33,13 @@ static int in_one_l3(struct vp_place *place)
             if (vp_place_shared_l3(place, place->node_order[i]) != only)
                 place->node[place->node_order[i]].high = 0;
         cost = 0;
-        result = vp_place_many(place, false, &cost);
+        result = vp_place_sure(place, false);
+        if (result > 0 && place->whether)
+            return 1;
+        if (result > 0)
+            result = vp_place_many(place, false, &cost);
         if (result == VP_DEEP)
-            result = vp_place_plain(place, 0);
+            result = vp_place_sure(place, true);
         if (result < 0)
             return -1;
         if (result > 0 && l3 == place->topology->l3_count)
@@ -58,9 +62,12 @@ int vp_place_fewest(struct vp_place *place)
     if (place->one_l3)
         return in_one_l3(place);
     limit(place);
+    result = vp_place_sure(place, false);
+    if (result <= 0 || place->whether)
+        return result;
     result = vp_place_many(place, false, &cost);
     if (result == VP_DEEP)
-        return vp_place_plain(place, 0);
+        return vp_place_sure(place, true);
     if (result > 0)
         place->cost += cost;
     return result;

@@ -27,13 +27,26 @@ static void simplify(struct vp_place *place)
     place->per = per;
 }
 
+/* A search of each node by itself, for vCPUs alone. */
+static uint64_t mixed_steps(const struct vp_place *place)
+{
+    uint64_t steps = 0;
+
+    for (size_t i = 0; i < place->node_count; i++) {
+        unsigned threads = place->node[place->node_order[i]].threads;
+
+        steps += (uint64_t)threads * least(threads, place->request->vcpus);
+    }
+    return steps;
+}
+
 void vp_place_bound(struct vp_place *place)
 {
     uint64_t units = 1, deep = (uint64_t)(place->extras + 1) * (place->extras + 1), exact;
 
     for (size_t i = 0; i < place->node_count; i++)
         units += place->node[place->node_order[i]].threads;
-    if (place->mixed && units * deep * EXACT_MIN > STEPS * UINT64_C(4))
+    if (place->mixed && mixed_steps(place) * deep > STEPS * UINT64_C(4))
         simplify(place);
     exact = STEPS / units;
     if (place->mixed)

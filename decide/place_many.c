@@ -353,15 +353,19 @@ static vp_cost fill_nodes(struct many *many)
     return cost;
 }
 
-/* Extra threads are a dimension of their own, and too many for a search. */
+/* Extra threads are a dimension of their own, and too many for a search. Even
+ * shares on cores of different sizes are always searched for. */
 static bool too_deep(const struct many *many)
 {
     uint64_t wide = (uint64_t)(many->y + 1) * (many->y + 1), units = 0;
 
-    if (!many->place->apart || many->place->mixed || many->y < 2)
+    if (!many->place->apart || (many->place->mixed ? many->even : many->y < 2))
         return false;
-    for (size_t i = 0; i < many->place->node_count; i++)
-        units += many->place->node[many->place->node_order[i]].most + 1;
+    for (size_t i = 0; i < many->place->node_count; i++) {
+        const struct vp_place_node *node = &many->place->node[many->place->node_order[i]];
+
+        units += (many->place->mixed ? node->threads : node->most) + 1;
+    }
     return wide * (many->x + 1) * units > (1u << 21);
 }
 

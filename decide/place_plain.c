@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Nodes that limit vCPUs apart from extra threads, where the extra threads are
- * too many for a search: the largest nodes, as many as it takes. */
+ * too many for a search: the largest nodes, as many as are asked for. */
 #include "decide/place_many.h"
 
 static unsigned least(unsigned a, unsigned b)
@@ -79,14 +79,14 @@ bool vp_place_plain(struct vp_place *place, unsigned k)
     for (size_t i = 0; i < place->node_count; i++)
         must += place->node[place->node_order[i]].must;
     forget(place);
-    while (!good && (k == 0 || used < k)) {
+    while (!good && used < k) {
         struct vp_place_node *node = next_node(place);
 
         if (!node)
             break;
         node->full = true;
         used++;
-        good = used >= must && (k == 0 || used == k) && load(place);
+        good = used >= must && used == k && load(place);
     }
     forget(place);
     if (good)

@@ -121,6 +121,7 @@ struct vp_place {
     bool whole_cores; /* require, isolate */
     bool mixed, apart;
     bool one_l3;    /* each cell in one L3 */
+    bool whether;   /* nobody asks where, only whether */
     bool by_domain; /* loads were decided by domain */
     unsigned exact; /* the largest load that is searched through, see place_large.c */
     int held_back;  /* a usable CPU that must stay in the pool, -1: none */

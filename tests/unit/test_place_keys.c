@@ -10,6 +10,7 @@
 
 #include "decide/error.h"
 #include "decide/place.h"
+#include "decide/place_priv.h"
 
 #define CPUS 8
 #define CELLS 2
@@ -396,6 +397,8 @@ static void compare(const struct machine *m, struct wish *wish, const struct vp_
     best = oracle(&narrow, wish);
     wish->request.cell = wish->cell;
     result = vp_place(&host, &wish->request, &answer);
+    /* what is told without a search */
+    ck_assert_int_eq(vp_place_fits(&host, &wish->request), result == 0);
     if (result != (best == NEVER))
         ck_abort_msg("placed %d, can be %d (%s): %s", result == 0, best != NEVER, answer.why,
                      describe(m, wish));

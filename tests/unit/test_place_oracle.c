@@ -13,6 +13,7 @@
 
 #include "decide/error.h"
 #include "decide/place.h"
+#include "decide/place_priv.h"
 
 #define CPUS 11
 #define NEVER UINT64_MAX
@@ -416,6 +417,8 @@ static void compare(const struct state *state, const struct wish *wish)
         best = oracle(state, wish, NULL);
     }
     result = vp_place(&host, &request, &answer);
+    /* what is told without a search */
+    ck_assert_int_eq(vp_place_fits(&host, &request), result == 0);
     CHECK(result == (best == NEVER ? 1 : 0));
     if (result == 0) {
         got = check_answer(state, wish, &answer, cells);
