@@ -16,6 +16,26 @@
 #include "host/engine.h"
 #include "host/virt.h"
 
+/* A file names features of host-model only, so that one which it does not name
+ * may be known all the same: this is a hint, for slips of the pen. */
+static void note_features(const struct vp_domcaps *caps, const struct vp_policy *policy,
+                          const char *path)
+{
+    const struct vp_strings *features = &policy->cpu.features;
+    char text[512];
+
+    for (size_t i = 0; i < features->count; i++) {
+        const char *name = features->item[i] + 1, *near;
+
+        if (vp_domcaps_names_feature(caps, name))
+            continue;
+        vp_domcaps_no_feature(caps, NULL, name, text);
+        near = strstr(text, ", nearest: ");
+        if (near)
+            fprintf(stderr, "virtpin: %s does not name CPU feature %s%s\n", path, name, near);
+    }
+}
+
 static int ask_file(const char *path, const struct vp_policy *policy, struct vp_policy *one,
                     char why[512], struct vp_error *err)
 {
@@ -29,6 +49,7 @@ static int ask_file(const char *path, const struct vp_policy *policy, struct vp_
         return vp_wrap(err, "%s", path);
     if (vp_domcaps_choose(caps, policy, one, why))
         why[0] = '\0';
+    note_features(caps, policy, path);
     return 0;
 }
 

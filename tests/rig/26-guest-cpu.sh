@@ -159,4 +159,15 @@ plan() {
     rig_exec a virtpin explain --xml /run/list1.xml "$@"
 }
 check "explain by capabilities" assert_match "explain" '*custom/Westmere*' "$(plan --capabilities /run/caps.xml 2>&1)"
+mkdir -p "$root/run/typo"
+printf '[policy t]\nmatch-name = *\nmode = enforce\non-start = refuse\ncpu-mode = custom\ncpu-models = Westmer\n' \
+    >"$root/run/typo/t.conf"
+check "an unknown model by capabilities, with its neighbours" assert_match "explain" \
+    '*knows no CPU model Westmer, nearest: Westmere*' \
+    "$(plan --capabilities /run/caps.xml --policy-dir /run/typo 2>&1)"
+feature=$(sed -n "/<mode name='host-model'/,/<.mode>/s/.*<feature .*name='\([a-z0-9]\{5,\}\)'.*/\1/p" "$root/run/caps.xml" | head -n 1)
+printf '[policy t]\nmatch-name = *\nmode = enforce\ncpu-mode = host-model\ncpu-features = -%s\n' "${feature%?}" >"$root/run/typo/t.conf"
+check "a feature that they do not name, with its neighbours" assert_match "explain" \
+    "*does not name CPU feature ${feature%?}, nearest: *$feature*" \
+    "$(plan --capabilities /run/caps.xml --policy-dir /run/typo 2>&1)"
 check "explain says what host-model is here" assert_match "explain" '*host-model: * of AMD, +*' "$(rig_exec a virtpin explain model1 2>&1)"
