@@ -12,6 +12,7 @@
 #include "decide/error.h"
 #include "decide/finding.h"
 #include "decide/guestnuma.h"
+#include "decide/plan.h"
 #include "decide/policy.h"
 #include "decide/policydraft.h"
 #include "decide/rewrite.h"
@@ -74,8 +75,25 @@ static void pins_of(const struct vp_policy *policy, const struct vp_domain *doma
                      "memory");
 }
 
+/* As a plan binds memory, by turns not at all, as a whole, or by cells. */
+static bool bind(xmlNode *root, const struct vp_domain *domain, unsigned turn)
+{
+    static const enum vp_memory modes[] = {VP_MEMORY_KEEP, VP_MEMORY_STRICT, VP_MEMORY_PREFERRED};
+    struct vp_memory_cell cell[2] = {{0}, {.id = 1}};
+    struct vp_memory_bind bind = {.mode = modes[turn % 3], .cell = cell};
+    bool changed = false;
+
+    vp_cpuset_add_range(&bind.nodes, 0, (int)(turn % 2));
+    vp_cpuset_add(&cell[0].nodes, 0);
+    vp_cpuset_add(&cell[1].nodes, (int)(turn % 2));
+    if (domain->cell_count == 2 && turn % 5 > 1)
+        bind.cell_count = 2;
+    must(vp_rewrite_memory(root, &bind, &changed, NULL) == 0, "memory bound");
+    return changed;
+}
+
 /* Returns the facets changed, and prints what should not be: the second time. */
-static int rewrite(xmlDoc *doc, const struct vp_policy *policy, bool again)
+static int rewrite(xmlDoc *doc, const struct vp_policy *policy, unsigned turn, bool again)
 {
     xmlNode *root = xmlDocGetRootElement(doc);
     VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
@@ -94,6 +112,8 @@ static int rewrite(xmlDoc *doc, const struct vp_policy *policy, bool again)
     if (policy->placement == VP_PLACE_FIXED) {
         pins_of(policy, domain, &pins);
         must(vp_rewrite_pins(root, &pins, policy->name, &changed, NULL) == 0, "pins rewritten");
+        if (pins.count > 0 && bind(root, domain, turn))
+            facets |= CHECK_MEMORY | CHECK_PINS;
     }
     vp_changes_clear(&changes);
     vp_pins_clear(&pins);
@@ -123,14 +143,14 @@ static void try_policy(const char *text, size_t size, const struct vp_policy *po
     int facets;
 
     must(before && doc, "parsed again");
-    facets = rewrite(doc, policy, false);
+    facets = rewrite(doc, policy, turn, false);
     must_equal(before, doc, facets, "equal outside the facets");
     must(vp_xml_print(doc, facets != 0, text, size, &out, &length, NULL) == 0, "printed");
     if (facets == 0)
         must(length == size && memcmp(out, text, size) == 0, "no change, same bytes");
     again = vp_xml_parse(out, length, NULL);
     must(again != NULL, "well-formed");
-    must(rewrite(again, policy, true) == 0, "idempotent");
+    must(rewrite(again, policy, turn, true) == 0, "idempotent");
     must(vp_rewrite_tuning(xmlDocGetRootElement(again), policy, &changed, NULL) == 0 && !changed,
          "tuned already");
     revert(again, before, turn % 2);

@@ -23,7 +23,8 @@ enum {
     CHECK_VCPUS = 8,
     CHECK_AGENT = 16,
     CHECK_TUNING = 32,
-    CHECK_NUMA = 64
+    CHECK_NUMA = 64,
+    CHECK_MEMORY = 128 /* bound by the plan: all of <numatune> */
 };
 
 static inline int check_of(enum vp_facet facet)
@@ -107,6 +108,8 @@ static inline bool check_of_facet(xmlNode *node, int facets)
     if ((facets & CHECK_TUNING) && check_named(parent, "cputune") &&
         (check_named(node, "shares") || check_named(node, "period") || check_named(node, "quota") ||
          check_named(node, "vcpusched")))
+        return true;
+    if ((facets & CHECK_MEMORY) && check_named(parent, "numatune"))
         return true;
     if (!(facets & CHECK_PINS))
         return false;
