@@ -56,6 +56,8 @@ static bool room_for(struct vp_place *place, unsigned k)
                 (node->must == best->must && node->most > best->most))
                 best = node;
         }
+        if (!best)
+            return false;
         best->full = true;
         have += best->most;
     }

@@ -179,7 +179,7 @@ static unsigned asked(const struct ask *ask)
 /* in->keep in the placer's order: vCPUs, emulator, I/O threads, vhost threads. */
 static int *keep_of(const struct vp_plan_input *in, const struct ask *ask)
 {
-    int *keep = malloc((asked(ask) + 1) * sizeof(*keep));
+    int *keep = calloc(asked(ask) + 1, sizeof(*keep));
     unsigned at = 0;
 
     if (!keep)

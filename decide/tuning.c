@@ -42,9 +42,9 @@ static bool shares_fit(const struct vp_policy *policy, char *why, size_t size)
     if (policy->tuning.shares >= SHARES_MIN && policy->tuning.shares <= high)
         return true;
     if (policy->tuning.shares < SHARES_MIN && version != 1)
-        snprintf(why, size, "libvirt takes no definition with shares below %u", SHARES_MIN);
+        snprintf(why, size, "libvirt takes no definition with shares below %d", SHARES_MIN);
     else
-        snprintf(why, size, "this host has cgroup v%d, where shares are %u to %u", version,
+        snprintf(why, size, "this host has cgroup v%d, where shares are %d to %u", version,
                  SHARES_MIN, high);
     return false;
 }

@@ -28,7 +28,7 @@ static void copy_printable(char *to, size_t size, const char *from, size_t lengt
 /* The kernel says "pts2" and "tty1"; the world says "pts/2". */
 static void take_tty(const struct vp_trace_event *event, struct vp_culprit *by)
 {
-    char name[sizeof(event->tty) + 1];
+    char name[sizeof(event->tty) + 1] = "";
 
     copy_printable(name, sizeof(name), event->tty, sizeof(event->tty));
     if (strncmp(name, "pts", 3) == 0 && isdigit((unsigned char)name[3]))

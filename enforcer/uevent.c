@@ -29,7 +29,7 @@ static bool is_cpu(const char *text, const char *end)
 static int on_uevent(sd_event_source *source, int fd, uint32_t events, void *data)
 {
     struct vp_enforcer *enforcer = data;
-    struct sockaddr_nl from;
+    struct sockaddr_nl from = {0};
     socklen_t from_size = sizeof(from);
     char text[8192];
     ssize_t length;
