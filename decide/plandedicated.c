@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Plans of guests that have CPUs of their own: all vCPUs (dedicated), some (mixed). */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,6 +242,24 @@ static bool put_kept(const struct ask *ask, const int *keep, struct vp_place_ans
     return true;
 }
 
+/* Whether the nodes that have kept vCPUs have the same number of them, or one less. */
+static bool kept_evenly(const struct vp_topology *topology, const struct ask *ask, const int *keep)
+{
+    unsigned least = UINT_MAX, most = 0;
+
+    for (size_t n = 0; n < topology->node_count; n++) {
+        unsigned here = 0;
+
+        for (unsigned i = 0; i < ask->request.vcpus; i++)
+            here += vp_cpuset_has(&topology->node[n].cpus, keep[i]);
+        if (here == 0)
+            continue;
+        least = here < least ? here : least;
+        most = here > most ? here : most;
+    }
+    return most - least <= 1;
+}
+
 /* 1: the kept CPUs do; 0: they do not; -1: without memory. A guest with cells
  * is placed anew: which cell sits where is the placer's to say. */
 static int place_kept(const struct vp_making *m, const struct vp_place_host *host,
@@ -248,6 +267,7 @@ static int place_kept(const struct vp_making *m, const struct vp_place_host *hos
 {
     VP_AUTO(free) int *keep = NULL;
     struct vp_place_host narrow = *host;
+    struct vp_place_request request = ask->request;
     int result;
 
     if (!m->in->keep || ask->request.cell_count > 1)
@@ -257,9 +277,17 @@ static int place_kept(const struct vp_making *m, const struct vp_place_host *hos
         return -1;
     if (!limit_to_kept(m->in->topology, ask, keep, &narrow))
         return 0;
-    result = vp_place(&narrow, &ask->request, answer);
-    if (result == 0 && put_kept(ask, keep, answer))
-        return 1;
+    for (;;) {
+        result = vp_place(&narrow, &request, answer);
+        if (result == 0 && put_kept(ask, keep, answer))
+            return 1;
+        /* spread asks for nodes that could all bear the larger share: others may have come since */
+        if (result < 0 || request.numa != VP_NUMA_SPREAD ||
+            !kept_evenly(m->in->topology, ask, keep))
+            break;
+        vp_place_clear(answer);
+        request.numa = VP_NUMA_ANY;
+    }
     vp_place_clear(answer);
     return result < 0 ? -1 : 0;
 }

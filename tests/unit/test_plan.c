@@ -306,6 +306,21 @@ START_TEST(text_of_a_later_minor_is_read)
 }
 END_TEST
 
+/* Two and one, though by now no node but the first could bear two. */
+START_TEST(spread_keeps_its_shares)
+{
+    static const int even[] = {1, 2, 4, -1};
+    struct vp_holding holding = another("5-7,12-15", "");
+    struct vp_plan *plan;
+
+    policy.numa = VP_NUMA_SPREAD;
+    domain.vcpus = 3;
+    plan = plan_with(&holding, 1, even, VP_PLAN_OK);
+    assert_cpus(&plan->vcpu_cpus, "1-2,4");
+    vp_plan_free(plan);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("plan");
@@ -314,6 +329,7 @@ int main(void)
     int failed;
 
     tcase_add_checked_fixture(core, setup, teardown);
+    tcase_add_test(core, spread_keeps_its_shares);
     tcase_add_test(core, dedicated_books_one_cpu_each);
     tcase_add_test(core, others_are_never_taken);
     tcase_add_test(core, reserved_and_listed);
