@@ -9,6 +9,7 @@
 
 #include "ctl/simulate_cpu.h"
 #include "decide/error.h"
+#include "host/pci.h"
 
 /* ---- bookings ---- */
 
@@ -46,11 +47,21 @@ static void count_pool(struct vp_sim *sim, const struct vp_sim_guest *guest, boo
     holding->uses_pool = *users > 0;
 }
 
+static void count_memory(struct vp_sim *sim, const struct vp_sim_booking *booking, bool more)
+{
+    for (size_t i = 0; i < booking->memory_count; i++) {
+        const struct vp_node_memory *memory = &booking->memory[i];
+
+        sim->sum.memory_kib[memory->node] += more ? memory->kib : -memory->kib;
+    }
+}
+
 void vp_sim_book(struct vp_sim *sim, const struct vp_sim_guest *guest)
 {
     if (guest->booking) {
         vp_cpuset_or(&sim->sum.exclusive, &guest->booking->exclusive);
         count_fixed(sim, &guest->booking->fixed, true);
+        count_memory(sim, guest->booking, true);
     }
     count_pool(sim, guest, true);
 }
@@ -60,12 +71,23 @@ void vp_sim_unbook(struct vp_sim *sim, const struct vp_sim_guest *guest)
     if (guest->booking) {
         vp_cpuset_minus(&sim->sum.exclusive, &guest->booking->exclusive);
         count_fixed(sim, &guest->booking->fixed, false);
+        count_memory(sim, guest->booking, false);
     }
     count_pool(sim, guest, false);
 }
 
-static int take_booking(const struct vp_plan *plan, struct vp_sim_guest *guest,
-                        struct vp_error *err)
+static void note_memory(const struct vp_sim *sim, const struct vp_plan *plan,
+                        struct vp_sim_booking *booking)
+{
+    for (size_t i = 0; i < plan->memory_count; i++)
+        for (size_t n = 0; n < sim->topology->node_count && n < VP_NODES_MAX; n++)
+            if (sim->topology->node[n].os == plan->memory[i].node)
+                booking->memory[booking->memory_count++] =
+                    (struct vp_node_memory){(int)n, plan->memory[i].kib};
+}
+
+static int take_booking(const struct vp_sim *sim, const struct vp_plan *plan,
+                        struct vp_sim_guest *guest, struct vp_error *err)
 {
     struct vp_sim_booking held = {.fixed = plan->fixed_cpus, .uses_pool = vp_plan_uses_pool(plan)};
 
@@ -77,10 +99,11 @@ static int take_booking(const struct vp_plan *plan, struct vp_sim_guest *guest,
     guest->booking = NULL;
     if (vp_cpuset_empty(&held.exclusive) && vp_cpuset_empty(&held.fixed))
         return 0;
-    guest->booking = malloc(sizeof(held));
+    guest->booking = malloc(sizeof(held) + plan->memory_count * sizeof(held.memory[0]));
     if (!guest->booking)
         return vp_fail(err, VP_HOST, "out of memory");
     *guest->booking = held;
+    note_memory(sim, plan, guest->booking);
     return 0;
 }
 
@@ -99,6 +122,7 @@ enum vp_plan_result vp_sim_plan(struct vp_sim *sim, struct vp_sim_guest *guest,
                                 struct vp_plan **plan, struct vp_place_answer *answer,
                                 struct vp_sim_times *times, struct vp_error *err)
 {
+    const struct vp_cpuset none = {0};
     const struct vp_domain domain = {.id = -1,
                                      .name = guest->id,
                                      .vcpus = guest->vcpus,
@@ -113,6 +137,8 @@ enum vp_plan_result vp_sim_plan(struct vp_sim *sim, struct vp_sim_guest *guest,
                                         .policy = guest->policy,
                                         .domain = &domain,
                                         .topology = sim->topology,
+                                        .pci_nodes = guest->pci ? guest->pci->nodes : none,
+                                        .pci_unknown = guest->pci && guest->pci->unknown,
                                         .holding = sim->all ? sim->all : &sim->sum,
                                         .holding_count =
                                             sim->all ? sim->set->host.pool_count + 1 : 1};
@@ -126,7 +152,7 @@ enum vp_plan_result vp_sim_plan(struct vp_sim *sim, struct vp_sim_guest *guest,
     result = vp_plan_make(&input, plan, answer, NULL, err);
     *times = (struct vp_sim_times){sim->micros, micros_since(&begin)};
     vp_place_clear(answer);
-    if (result == VP_PLAN_OK && take_booking(*plan, guest, err) < 0)
+    if (result == VP_PLAN_OK && take_booking(sim, *plan, guest, err) < 0)
         result = VP_PLAN_FAILED;
     if (result == VP_PLAN_FAILED) {
         vp_plan_free(*plan);
@@ -144,6 +170,7 @@ static void free_guest(struct vp_sim *sim, struct vp_sim_guest *guest)
     free(guest->booking);
     free(guest->home);
     free(guest->cell);
+    free(guest->pci);
     free(guest->id);
     free(guest);
 }
@@ -199,6 +226,30 @@ static struct vp_sim_guest *new_guest(struct vp_sim_request *request, struct vp_
     return guest;
 }
 
+/* The nodes of the devices, as the host's files have them. */
+static int take_pci(const struct vp_sim *sim, json_object *list, struct vp_sim_guest *guest,
+                    struct vp_error *err)
+{
+    size_t count = list ? json_object_array_length(list) : 0;
+    char **name;
+
+    if (count == 0)
+        return 0;
+    guest->pci = calloc(1, sizeof(*guest->pci));
+    name = calloc(count, sizeof(*name));
+    if (!guest->pci || !name) {
+        free(name);
+        return vp_fail(err, VP_HOST, "out of memory");
+    }
+    for (size_t i = 0; i < count; i++) /* borrowed */
+        name[i] = (char *)json_object_get_string(json_object_array_get_idx(list, i));
+    vp_pci_nodes(sim->sys_root ? sim->sys_root : "",
+                 &(struct vp_strings){.item = name, .count = count}, &guest->pci->nodes,
+                 &guest->pci->unknown);
+    free(name);
+    return 0;
+}
+
 /* Plans, and on success links and books; *taken says so. */
 static int place_guest(struct vp_sim *sim, struct vp_sim_guest *guest, bool *taken,
                        json_object **answer, struct vp_error *err)
@@ -241,6 +292,8 @@ static int start(struct vp_sim *sim, struct vp_sim_request *request, json_object
     if (!guest)
         return -1;
     result = vp_sim_take_policy(sim, request->policy, guest, err);
+    if (result == 0)
+        result = take_pci(sim, request->pci, guest, err);
     if (result == 0)
         result = place_guest(sim, guest, &taken, answer, err);
     if (!taken)

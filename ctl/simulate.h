@@ -32,6 +32,14 @@ struct vp_sim_booking {
     struct vp_cpuset exclusive, fixed;
     struct vp_cpuset used; /* of exclusive: without idle siblings */
     bool uses_pool;
+    size_t memory_count;
+    struct vp_node_memory memory[]; /* what it has of nodes; by their index, not their number */
+};
+
+/* Where a guest's PCI devices are. */
+struct vp_sim_pci {
+    struct vp_cpuset nodes;
+    bool unknown;
 };
 
 struct vp_sim_guest {
@@ -39,6 +47,7 @@ struct vp_sim_guest {
     char *id;
     unsigned vcpus, iothreads, vhost;
     uint64_t memory_kib;
+    struct vp_sim_pci *pci; /* NULL: it has no devices */
     struct vp_guest_cell *cell;
     size_t cell_count;
     const struct vp_policy *policy;
@@ -52,6 +61,7 @@ struct vp_sim_guest {
 struct vp_sim {
     const struct vp_policy_set *set; /* borrowed: [host] and named policies */
     struct vp_topology *topology;    /* borrowed, changed by cpu-offline and cpu-online */
+    const char *sys_root;            /* borrowed: where the host's /sys is, NULL or "": nowhere */
     struct vp_pu *pu;                /* every CPU that was online at the beginning */
     size_t pu_count;
     struct vp_holding sum; /* what all guests hold, as one */
@@ -101,6 +111,7 @@ struct vp_sim_request {
     struct vp_guest_cell *cell; /* owned */
     size_t cell_count;
     json_object *policy; /* of the line; NULL where absent */
+    json_object *pci;    /* likewise */
 };
 
 /* Parses a line of `length` bytes strictly: one object, nothing after it, no

@@ -62,15 +62,19 @@ static int reshape(struct vp_sim *sim, int cpu, bool online, struct vp_error *er
 /* ---- guests ---- */
 
 /* An idle sibling that goes is no loss. */
-static bool lacks(const struct vp_sim *sim, const struct vp_sim_guest *guest)
+static bool lost_cpus(const struct vp_sim *sim, const struct vp_sim_guest *guest)
 {
     const struct vp_sim_booking *booking = guest->booking;
+
+    return booking && (!vp_cpuset_within(&booking->used, &sim->topology->online) ||
+                       !vp_cpuset_within(&booking->fixed, &sim->topology->online));
+}
+
+static bool lost_pool(const struct vp_sim *sim, const struct vp_sim_guest *guest)
+{
     struct vp_cpuset pool;
 
-    if (booking && (!vp_cpuset_within(&booking->used, &sim->topology->online) ||
-                    !vp_cpuset_within(&booking->fixed, &sim->topology->online)))
-        return true;
-    if (!guest->uses_pool)
+    if (!guest->uses_pool || lost_cpus(sim, guest))
         return false;
     vp_sim_pool(sim, guest->policy->pool, &pool);
     return vp_cpuset_empty(&pool);
@@ -158,6 +162,36 @@ static int place_again(struct vp_sim *sim, struct vp_sim_guest *guest, struct ch
     return result == VP_PLAN_FAILED ? -1 : 0;
 }
 
+/* Those that lost CPUs first: the pool may have some again when they are elsewhere. */
+static int place_all(struct vp_sim *sim,
+                     bool (*lost)(const struct vp_sim *sim, const struct vp_sim_guest *guest),
+                     struct changes *changes, struct vp_error *err)
+{
+    for (struct vp_sim_guest *guest = sim->first; guest; guest = guest->after)
+        if (lost(sim, guest) && place_again(sim, guest, changes, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* Of the list those that are stranded still, in the order in which they were
+ * started; takes `list`. */
+static json_object *by_start(const struct vp_sim *sim, json_object *list)
+{
+    json_object *sorted = vp_json_array();
+
+    for (const struct vp_sim_guest *guest = sim->first; guest; guest = guest->after)
+        for (size_t i = 0; i < json_object_array_length(list); i++) {
+            json_object *one = json_object_array_get_idx(list, i), *id = NULL;
+
+            json_object_object_get_ex(one, "id", &id);
+            if (strcmp(json_object_get_string(id), guest->id) == 0 &&
+                (lost_cpus(sim, guest) || lost_pool(sim, guest)))
+                vp_json_push(sorted, json_object_get(one));
+        }
+    json_object_put(list);
+    return sorted;
+}
+
 int vp_sim_cpu(struct vp_sim *sim, int cpu, bool online, json_object **answer, struct vp_error *err)
 {
     struct changes changes;
@@ -167,12 +201,13 @@ int vp_sim_cpu(struct vp_sim *sim, int cpu, bool online, json_object **answer, s
     changes = (struct changes){vp_json_array(), vp_json_array()};
     if (online)
         go_home(sim, &changes);
-    for (struct vp_sim_guest *guest = sim->first; guest; guest = guest->after)
-        if (lacks(sim, guest) && place_again(sim, guest, &changes, err) < 0) {
-            json_object_put(changes.moved);
-            json_object_put(changes.stranded);
-            return -1;
-        }
+    if (place_all(sim, lost_cpus, &changes, err) < 0 ||
+        place_all(sim, lost_pool, &changes, err) < 0) {
+        json_object_put(changes.moved);
+        json_object_put(changes.stranded);
+        return -1;
+    }
+    changes.stranded = by_start(sim, changes.stranded);
     *answer = vp_sim_answer_cpu(sim, cpu, changes.moved, changes.stranded);
     return 0;
 }

@@ -295,6 +295,7 @@ static int read_start(json_object *object, struct vp_sim_request *request, struc
         take_unsigned(object, "vhost", 0, VP_VCPUS_MAX, false, &request->vhost, err) < 0 ||
         check_pci(object, err) < 0)
         return -1;
+    json_object_object_get_ex(object, "pci", &request->pci);
     if (json_object_object_get_ex(object, "policy", &request->policy) &&
         !json_object_is_type(request->policy, json_type_object) &&
         !text_of(request->policy, ID_MAX))
