@@ -25,15 +25,15 @@ KillMode=process
 Restart=on-failure
 Delegate=yes
 UNIT
-        made=yes
     fi
     systemctl daemon-reload
     systemctl start virtqemud.service
 }
 
 back() {
+    unset LIBVIRT_DEFAULT_URI
     systemctl stop virtqemud.service
-    if [ "${made:-no}" = yes ]; then
+    if [ -e /run/systemd/system/virtqemud.service ]; then
         rm -f /usr/sbin/virtqemud /run/systemd/system/virtqemud.service
     fi
     rm -f /run/libvirt/virtqemud-sock
@@ -59,6 +59,8 @@ online=$(lab_online)
 check "a guest starts under libvirtd" lab_guest db1 vcpus=2
 own=$(lab_cpus db1)
 check "virtqemud takes libvirtd's place" modular || exit 1
+# Without a URI Debian's virsh asks at libvirtd's socket only.
+export LIBVIRT_DEFAULT_URI=qemu:///system
 check_not "no libvirtd is left" pidof libvirtd
 check "it knows the guest" lab_wait 20 assert_running db1
 in_place() {
