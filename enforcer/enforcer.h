@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "enforcer/definitionwatch.h"
 #include "enforcer/intent.h"
 #include "enforcer/memlook.h"
 #include "enforcer/runfile.h"
@@ -70,6 +71,7 @@ struct vp_enforcer {
     int conf_wd;   /* the highest number of the watched directories */
     uint64_t conf_sum, definition_sum; /* of their files, where they are not watched; 0: not yet */
     int status_wd; /* of the status directory, 0: it is not there */
+    struct vp_restored restored;
     struct {
         char text[200];
         int64_t at_us;
