@@ -275,12 +275,15 @@ static bool alike(const struct candidate *a, const struct candidate *b)
            a->first == b->first && a->outside == b->outside;
 }
 
-/* A large host is not tried out core by core. */
+/* A larger host is not tried out core by core, nor placed on to see whether a
+ * change would help. */
+enum { SEARCHED = 512 };
+
 static size_t most_tries(const struct vp_topology *topology)
 {
     size_t tries = 32768 / topology->count;
 
-    return topology->count <= 512 ? SIZE_MAX : tries < 2 ? 2 : tries;
+    return topology->count <= SEARCHED ? SIZE_MAX : tries < 2 ? 2 : tries;
 }
 
 /* What is left of the cores' list. */
@@ -319,8 +322,12 @@ static int leave_pool(const struct vp_place_host *host, const struct vp_place_re
     for (size_t i = 0; i < count && result >= 0; i++) {
         struct vp_place_answer other;
         vp_cost cost = 0;
-        int tried = attempt(host, request, list[i].cpu, &other, &cost);
+        int tried;
 
+        /* without cells that is told at once, and mostly it is no */
+        if (request->cell_count < 2 && whether(host, request, list[i].cpu) == 0)
+            continue;
+        tried = attempt(host, request, list[i].cpu, &other, &cost);
         if (tried < 0) {
             result = -1;
         } else if (tried == 0 && (result == 1 || cost < best)) {
@@ -382,7 +389,7 @@ int vp_place_fits(const struct vp_place_host *whole, const struct vp_place_reque
     if (result <= 0 || !pool_at_stake(host))
         return result;
     result = whether_beside_pool(host, request);
-    if (result != 0)
+    if (result != 0 || host->topology->count > SEARCHED)
         return result;
     result = place(whole, request, &answer, &pool_only);
     vp_place_clear(&answer);

@@ -23,7 +23,7 @@ struct packing {
     size_t *where;    /* bin of each cell */
     uint64_t *memory; /* used, of each node */
     unsigned *cells;  /* on each node */
-    unsigned steps;
+    unsigned steps, steps_max;
 };
 
 static bool add_bin(struct packing *packing, int node, int domain)
@@ -166,6 +166,7 @@ static bool finish(struct packing *packing)
     const struct vp_place *place = packing->place;
     unsigned left = place->extras;
 
+    packing->steps += (unsigned)packing->bins + left;
     if (place->request->pci_locality == VP_CARE_REQUIRE)
         for (size_t i = 0; i < place->topology->node_count; i++)
             if (place->node[i].pci && packing->cells[i] == 0)
@@ -181,16 +182,45 @@ static bool finish(struct packing *packing)
     return false;
 }
 
+/* Where cores are alike, extra threads come last: a count tells. */
+static bool too_small(const struct packing *packing, const struct bin *bin, unsigned vcpus)
+{
+    const struct vp_place *place = packing->place;
+
+    return !bin->table && bin->vcpus + vcpus > bin->most * (place->per > 0 ? place->per : 1);
+}
+
 /* The k-th bin in the order of `before`, by selection: k is small but in
  * searches that fail. */
-static struct bin *next_bin(struct packing *packing, const bool *seen)
+static struct bin *next_bin(struct packing *packing, unsigned vcpus, const bool *seen)
 {
     struct bin *best = NULL;
 
     for (size_t i = 0; i < packing->bins; i++)
-        if (!seen[i] && (!best || before(packing, &packing->bin[i], best)))
+        if (!seen[i] && !too_small(packing, &packing->bin[i], vcpus) &&
+            (!best || before(packing, &packing->bin[i], best)))
             best = &packing->bin[i];
     return best;
+}
+
+/* Nodes of which one is as good as the other: what failed on one fails there. */
+static void skip_alike(const struct packing *packing, const struct bin *bin, bool *seen)
+{
+    const struct vp_place *place = packing->place;
+
+    if (bin->domain >= 0 || bin->table)
+        return;
+    for (size_t i = 0; i < packing->bins; i++) {
+        const struct bin *other = &packing->bin[i];
+
+        if (!seen[i] && other->most == bin->most && other->vcpus == bin->vcpus &&
+            packing->cells[other->node] == packing->cells[bin->node] &&
+            place->node[other->node].pci == place->node[bin->node].pci &&
+            (!place->host->memory_kib ||
+             (packing->memory[other->node] == packing->memory[bin->node] &&
+              place->host->memory_kib[other->node] == place->host->memory_kib[bin->node])))
+            seen[i] = true;
+    }
 }
 
 static bool pack(struct packing *packing, size_t at)
@@ -205,9 +235,11 @@ static bool pack(struct packing *packing, size_t at)
         return false;
     for (size_t i = 0; i < packing->bins; i++)
         seen[i] = false;
-    for (size_t i = 0; i < packing->bins && packing->steps < STEPS_MAX; i++) {
-        struct bin *bin = next_bin(packing, seen);
+    for (size_t i = 0; i < packing->bins && packing->steps < packing->steps_max; i++) {
+        struct bin *bin = next_bin(packing, packing->place->cell[cell].vcpus, seen);
 
+        if (!bin)
+            break;
         packing->steps += (unsigned)packing->bins;
         seen[bin - packing->bin] = true;
         if (!put(packing, cell, bin))
@@ -215,8 +247,33 @@ static bool pack(struct packing *packing, size_t at)
         if (pack(packing, at + 1))
             return true;
         take(packing, cell);
+        skip_alike(packing, bin, seen);
     }
     return false;
+}
+
+/* Whether the bins could bear the cells from each size up, were they all of just
+ * that size: most packings that do not work out end here. */
+static bool could_pack(const struct packing *packing)
+{
+    const struct vp_place *place = packing->place;
+    unsigned last = 0;
+
+    if (place->mixed)
+        return true;
+    for (size_t i = place->cell_count; i-- > 0;) {
+        unsigned size = place->cell[packing->order[i]].vcpus;
+        size_t room = 0;
+
+        if (size == last)
+            continue; /* the last of a size is the strictest */
+        last = size;
+        for (size_t b = 0; b < packing->bins && room <= i; b++)
+            room += packing->bin[b].most * (place->per > 0 ? place->per : 1) / size;
+        if (room <= i)
+            return false;
+    }
+    return true;
 }
 
 static void settle(struct packing *packing)
@@ -249,6 +306,9 @@ int vp_place_whole(struct vp_place *place)
 
     if (!prepare(&packing))
         return -1;
+    if (!could_pack(&packing))
+        return 0;
+    packing.steps_max = place->whether ? STEPS_MAX / 16 : STEPS_MAX;
     if (!pack(&packing, 0))
         return place->arena.failed ? -1 : 0;
     settle(&packing);

@@ -336,7 +336,7 @@ static bool find_help(const struct vp_place_host *host, const struct vp_place_re
                       struct vp_place_answer *answer)
 {
     /* on large hosts a try takes up to a millisecond */
-    size_t tries = 49152 / host->topology->count + 2;
+    size_t tries = 16384 / host->topology->count + 2;
     unsigned most = 0;
 
     for (size_t i = 0; tries > 0 && i < sizeof(changes) / sizeof(changes[0]); i++) {
