@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* How long vp_place takes for 8 vCPUs on hosts of three sizes in four states,
- * how long a refusal takes, and what reading the topology cache costs a hook.
- * Prints medians in microseconds; the aim is 10 for a placement, 50 for the
- * cache of a host of 96 CPUs.
- * usage: bench_place [ROUNDS] */
+ * how long one of 8 NUMA cells and 32 vCPUs on 16 nodes and how long a refusal takes, and what
+ * reading the topology cache costs a hook. Prints medians in microseconds; the aim is 10 for a
+ * placement, 50 for that of cells and for the cache of a host of 96 CPUs. usage: bench_place
+ * [ROUNDS] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +115,32 @@ static void bench_host(size_t index, double *sample)
     }
 }
 
+/* A guest of eight NUMA cells, each on a node of its own, on a host of sixteen. */
+static void bench_cells(enum vp_numa numa, const char *name, double *sample)
+{
+    VP_AUTO(vp_topology) struct vp_topology *topology = NULL;
+    struct vp_guest_cell cell[8] = {0};
+    struct vp_place_request request = {
+        .vcpus = 32, .numa = numa, .guest_threads = 2, .cell = cell, .cell_count = 8};
+
+    if (vp_discover("node:16 core:8 pu:2", &topology, NULL) < 0)
+        exit(3);
+    for (int i = 0; i < 8; i++) {
+        cell[i].id = (unsigned)i;
+        vp_cpuset_add_range(&cell[i].vcpus, i * 4, i * 4 + 3);
+    }
+    for (size_t state = 0; state < 3; state++) {
+        struct vp_place_host host = {.topology = topology};
+        struct figure figure;
+        int result = 0;
+
+        set_state(topology, state, &host.usable);
+        figure = measure(&host, &request, sample, &result);
+        printf("%-7s %-10s %-18s %-8s %7.1f %7.1f\n", "16x8x2", states[state], name,
+               result == 0 ? "placed" : "refused", figure.median, figure.p99);
+    }
+}
+
 static void bench_cache(const char *name, const char *spec, double *sample)
 {
     char directory[] = "/tmp/bench-place-XXXXXX", path[64];
@@ -152,6 +178,8 @@ int main(int argc, char **argv)
     printf("%-7s %-10s %-18s %-8s %7s %7s\n", "host", "state", "8 vCPUs", "", "median", "p99");
     for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
         bench_host(i, sample);
+    bench_cells(VP_NUMA_SINGLE, "8 cells, single", sample);
+    bench_cells(VP_NUMA_FEWEST, "8 cells, fewest", sample);
     bench_cache("this host", NULL, sample);
     bench_cache("a host of 96 CPUs", "pack:4 l3:4 core:6 pu:1", sample);
     return 0;
