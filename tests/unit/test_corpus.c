@@ -11,6 +11,7 @@
 
 #include "decide/cleanup.h"
 #include "decide/error.h"
+#include "decide/plan.h"
 #include "decide/rewrite.h"
 #include "tests/unit/rewritecheck.h"
 
@@ -181,6 +182,48 @@ static void try(int index, const struct trial *trial, const char *text, size_t l
     check_equal(before, again, 0, name);
 }
 
+/* What the migrate and restore hooks do to a guest: pins, nodes of memory and
+ * tuning, which libvirt lets them change, and nothing else. */
+static void bring_in(int index, const char *text, size_t length)
+{
+    struct vp_policy policy = {
+        .tuning = {
+            .shares = 77, .period = 20000, .quota = 7000, .scheduler = {VP_SCHEDULER_RR, 3}}};
+    VP_AUTO(xmlFreeDoc) xmlDoc *before = vp_xml_parse(text, length, NULL);
+    VP_AUTO(xmlFreeDoc) xmlDoc *doc = vp_xml_parse(text, length, NULL);
+    VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
+    struct vp_memory_bind bind = {.mode = VP_MEMORY_STRICT};
+    struct vp_pins pins = {0};
+    struct vp_error err = {0};
+    bool changed = false;
+    xmlNode *root;
+
+    ck_assert(before && doc);
+    root = xmlDocGetRootElement(doc);
+    ck_assert_int_eq(vp_domain_read(root, &domain, NULL), 0);
+    make_pins(domain, &pins);
+    vp_cpuset_add(&bind.nodes, 0);
+    ck_assert_msg(vp_rewrite_pins(root, &pins, "corpus", &changed, &err) == 0 &&
+                      vp_rewrite_memory(root, &bind, &changed, &err) == 0 &&
+                      vp_rewrite_tuning(root, &policy, &changed, &err) == 0,
+                  "%s", err.text);
+    ck_assert(changed);
+    check_equal(before, doc, CHECK_PINS | CHECK_TUNING | CHECK_MEMORY, entry[index]->d_name);
+    vp_pins_clear(&pins);
+}
+
+START_TEST(incoming_keeps_what_libvirt_compares)
+{
+    VP_AUTO(free) char *text = NULL;
+    VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
+    size_t length;
+
+    text = read_entry(_i, &length);
+    if (vp_domain_parse(text, length, &domain, NULL) == 0)
+        bring_in(_i, text, length);
+}
+END_TEST
+
 /* libvirt itself refuses some of the corpus; reading them may fail, too, but
  * with an error that says where. */
 START_TEST(holds_for_all)
@@ -224,6 +267,7 @@ static Suite *corpus_suite(void)
 
     tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, holds_for_all, 0, entries);
+    tcase_add_loop_test(all, incoming_keeps_what_libvirt_compares, 0, entries);
     tcase_add_test(all, reads_most);
     suite_add_tcase(suite, all);
     return suite;
