@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Guests come and go on hosts of four shapes; virtpin's placer beside models of
  * how others choose CPUs, written from descriptions of their algorithms:
- *   nova     one node a guest, nodes with fewest free CPUs first; on a node the
- *            cores with most free threads, in the host's order, all of them
+ *   nova     one node a guest, nodes with most free CPUs first (its default since
+ *            26.0.0, "spread"); on a node the cores with most free threads, in
+ *            the host's order, all of them
+ *   novapack the same with the fullest node first (what it did before, and does
+ *            with packing_host_numa_cells_allocation_strategy)
  *   kubelet  "packed": whole nodes, then whole free cores, then CPUs, each where
  *            the node and the core have fewest free
  *   ovirt    the socket with most free CPUs, its cores in order, until placed
  *   pinvirt  one thread of each core in the order of sockets and cores, then the
  *            next threads
- * The first is beside numa = single, the others, which know no such bound, beside
+ * The first two are beside numa = single, the others, which know no such bound, beside
  * numa = fewest; thread-policy is prefer for all.
  *
  * Sizes and lifetimes are a table of our own, after what is told of public clouds
@@ -32,8 +35,8 @@ static const struct shape {
 } shapes[] = {
     {"1x8x2", 1, 1, 8, 2}, {"2x64x2", 2, 8, 8, 2}, {"8x32x2", 8, 4, 8, 2}, {"4x12x2", 4, 2, 6, 2}};
 
-enum model { NOVA, KUBELET, OVIRT, PINVIRT, MODELS };
-static const char *const names[] = {"nova", "kubelet", "ovirt", "pinvirt"};
+enum model { NOVA, NOVAPACK, KUBELET, OVIRT, PINVIRT, MODELS };
+static const char *const names[] = {"nova", "novapack", "kubelet", "ovirt", "pinvirt"};
 
 static uint64_t state;
 static double uniform(void)
@@ -157,21 +160,36 @@ static bool nova_node(const struct view *view, size_t node, unsigned vcpus, stru
     return true;
 }
 
-static void nova(const struct view *view, unsigned vcpus, struct vp_cpuset *taken)
+static void nova_nodes(const struct view *view, unsigned vcpus, bool pack, struct vp_cpuset *taken)
 {
     bool tried[64] = {false};
 
     for (size_t i = 0; i < view->topology->node_count; i++) {
         size_t best = view->topology->node_count;
 
-        for (size_t node = 0; node < view->topology->node_count; node++)
-            if (!tried[node] && (best == view->topology->node_count ||
-                                 node_free(view, node) < node_free(view, best)))
+        for (size_t node = 0; node < view->topology->node_count; node++) {
+            unsigned free = node_free(view, node);
+
+            if (tried[node])
+                continue;
+            if (best == view->topology->node_count ||
+                (pack ? free < node_free(view, best) : free > node_free(view, best)))
                 best = node;
+        }
         tried[best] = true;
         if (nova_node(view, best, vcpus, taken))
             return;
     }
+}
+
+static void nova(const struct view *view, unsigned vcpus, struct vp_cpuset *taken)
+{
+    nova_nodes(view, vcpus, false, taken);
+}
+
+static void nova_pack(const struct view *view, unsigned vcpus, struct vp_cpuset *taken)
+{
+    nova_nodes(view, vcpus, true, taken);
 }
 
 /* The free core (whole) or the core with a free CPU that kubelet takes next. */
@@ -254,7 +272,7 @@ static void choose(enum model model, const struct view *view, unsigned vcpus,
                    struct vp_cpuset *taken)
 {
     static void (*const models[])(const struct view *, unsigned,
-                                  struct vp_cpuset *) = {nova, kubelet, ovirt, pinvirt};
+                                  struct vp_cpuset *) = {nova, nova_pack, kubelet, ovirt, pinvirt};
 
     models[model](view, vcpus, taken);
 }
@@ -321,7 +339,7 @@ static void run(const struct vp_topology *topology, enum model model, double loa
 {
     struct vp_cpuset free[2] = {topology->online, topology->online};
     double now = 0, gap = MEAN_SIZE / (load * (double)topology->count);
-    enum vp_numa numa = model == NOVA ? VP_NUMA_SINGLE : VP_NUMA_FEWEST;
+    enum vp_numa numa = model <= NOVAPACK ? VP_NUMA_SINGLE : VP_NUMA_FEWEST;
 
     state = seed;
     live_count = 0;
