@@ -224,15 +224,17 @@ static int read_pins(const xmlNode *first, struct vp_domain *domain, struct vp_e
     return 0;
 }
 
-/* With other cells these would name ones that are not there, or others. */
-static const char *cells_named_by(const xmlNode *root, const xmlNode *devices)
+/* With other cells these would name ones that are not there, or others. Nodes of
+ * memory that virtpin wrote are written anew with the cells. */
+static const char *cells_named_by(const xmlNode *root, const xmlNode *devices, bool own_memory)
 {
     const xmlNode *huge = vp_xml_child(vp_xml_child(root, "memoryBacking"), "hugepages");
 
     for (const xmlNode *page = vp_xml_child(huge, "page"); page; page = vp_xml_again(page))
         if (vp_xml_attr(page, "nodeset"))
             return "<hugepages>";
-    for (const xmlNode *tune = vp_xml_child(root, "numatune"); tune; tune = vp_xml_again(tune))
+    for (const xmlNode *tune = own_memory ? NULL : vp_xml_child(root, "numatune"); tune;
+         tune = vp_xml_again(tune))
         if (vp_xml_child(tune, "memnode"))
             return "<memnode>";
     return vp_xml_child(devices, "memory") ? "a memory device" : NULL;
@@ -266,7 +268,7 @@ static int read_domain(const xmlNode *root, struct vp_domain *domain, struct vp_
     if (read_memory(part[PART_MEMORY], domain, err) < 0 ||
         vp_domain_read_iothreads(part[PART_IOTHREADS], part[PART_IOTHREADIDS], domain, err) < 0)
         return -1;
-    domain->cells_named_by = cells_named_by(root, part[PART_DEVICES]);
+    domain->cells_named_by = cells_named_by(root, part[PART_DEVICES], domain->applied_memory);
     return read_pins(part[PART_CPUTUNE], domain, err);
 }
 

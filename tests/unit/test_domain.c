@@ -568,6 +568,39 @@ START_TEST(prints_nothing)
 }
 END_TEST
 
+/* Of the operator's nodes of memory, not of those that virtpin wrote. */
+START_TEST(cells_are_named)
+{
+    static const struct {
+        const char *xml, *by;
+    } named[] = {
+        {"<numatune><memory mode='strict' nodeset='0'/></numatune>", NULL},
+        {"<numatune><memnode cellid='0' mode='strict' nodeset='0'/></numatune>", "<memnode>"},
+        {"<metadata><v:applied xmlns:v='urn:virtpin:applied:1' policy='p'/></metadata>"
+         "<numatune><memnode cellid='0' mode='strict' nodeset='0'/></numatune>",
+         "<memnode>"},
+        {"<metadata><v:applied xmlns:v='urn:virtpin:applied:1' policy='p' memory='strict'/>"
+         "</metadata><numatune><memnode cellid='0' mode='strict' nodeset='0'/></numatune>",
+         NULL},
+        {"<memoryBacking><hugepages><page size='2048' nodeset='0'/></hugepages></memoryBacking>",
+         "<hugepages>"},
+    };
+
+    for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+        VP_AUTO(vp_domain) struct vp_domain *domain = NULL;
+        struct vp_error err = {0};
+        char xml[1024];
+
+        snprintf(xml, sizeof(xml),
+                 "<domain><name>a</name><vcpu>4</vcpu>%s<cpu><numa><cell id='0' cpus='0-3' "
+                 "memory='4096'/></numa></cpu></domain>",
+                 named[i].xml);
+        ck_assert_msg(vp_domain_parse(xml, strlen(xml), &domain, &err) == 0, "%s", err.text);
+        ck_assert_pstr_eq(domain->cells_named_by, named[i].by);
+    }
+}
+END_TEST
+
 #define ROWS(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 static Suite *domain_suite(void)
@@ -584,6 +617,7 @@ static Suite *domain_suite(void)
     tcase_add_test(read, gives_facts);
     tcase_add_test(read, sums_cells);
     tcase_add_test(read, reads_largest);
+    tcase_add_test(read, cells_are_named);
     tcase_add_loop_test(read, reads_sizes, 0, ROWS(sizes));
     tcase_add_loop_test(refuse, refuses, 0, ROWS(refused));
     tcase_add_test(refuse, refuses_nul);
