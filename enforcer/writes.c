@@ -71,20 +71,38 @@ static const char *mount_of(const struct vp_enforcer *enforcer, size_t number)
                : NULL;
 }
 
-/* The file as this process names it, if it is one of the guest's, or of a group
- * above it. The writer may have another mount namespace, where the path starts
- * differently: the inode says whether it is the same file. */
-static bool in_guest(const struct vp_enforcer *enforcer, const struct vp_watched *guest,
-                     const char *path, const struct stat *file, char *where, size_t size)
+/* What follows the mount in the path of one of our hierarchies; NULL: it is
+ * named otherwise, by a mount of another namespace. */
+static const char *below_mount(const struct vp_enforcer *enforcer, const char *path)
 {
-    size_t mount = strlen(enforcer->engine.cgroups.mount);
-    const char *below, *found, *dir;
+    const char *dir;
+
+    for (size_t i = 0; (dir = mount_of(enforcer, i)) != NULL; i++) {
+        size_t length = strlen(dir);
+
+        if (strncmp(path, dir, length) == 0 && path[length] == '/')
+            return path + length;
+    }
+    return NULL;
+}
+
+/* The file as this process names it, if it is one of the guest's. The writer
+ * may have another mount namespace, where the path starts differently: the
+ * inode says whether it is the same file. `below` is what below_mount says: with
+ * it each guest costs a comparison and no more. */
+static bool in_guest(const struct vp_enforcer *enforcer, const struct vp_watched *guest,
+                     const char *path, const char *below, const struct stat *file, char *where,
+                     size_t size)
+{
+    size_t mount = strlen(enforcer->engine.cgroups.mount), length;
+    const char *own, *found, *dir;
 
     if (!guest->root[0] || strncmp(guest->root, enforcer->engine.cgroups.mount, mount) != 0)
         return false;
-    below = guest->root + mount;
-    found = strstr(path, below);
-    if (!found || found[strlen(below)] != '/')
+    own = guest->root + mount;
+    length = strlen(own);
+    found = !below ? strstr(path, own) : strncmp(below, own, length) == 0 ? below : NULL;
+    if (!found || found[length] != '/')
         return false;
     for (size_t i = 0; (dir = mount_of(enforcer, i)) != NULL; i++) {
         snprintf(where, size, "%s%s", dir, found);
@@ -178,6 +196,7 @@ static void take_move(struct vp_enforcer *enforcer, int fd, const struct vp_culp
 static void take_setting(struct vp_enforcer *enforcer, const char *path, const struct stat *file,
                          pid_t pid, int64_t now_us)
 {
+    const char *below = below_mount(enforcer, path);
     enum vp_writer writer = VP_WRITER_OTHER;
     char where[PATH_MAX];
     struct vp_culprit by;
@@ -188,7 +207,7 @@ static void take_setting(struct vp_enforcer *enforcer, const char *path, const s
 
         if (!guest->root[0])
             continue;
-        if (!in_guest(enforcer, guest, path, file, where, sizeof(where))) {
+        if (!in_guest(enforcer, guest, path, below, file, where, sizeof(where))) {
             if (!above_guest(enforcer, guest, path))
                 continue;
             snprintf(where, sizeof(where), "%s", path);

@@ -337,3 +337,18 @@ int vp_ledger_gen(struct vp_ledger *ledger, uint64_t *gen, struct vp_error *err)
         return -1;
     return *gen ? 0 : vp_ledger_nonsense(ledger, "it has no generation", err);
 }
+
+bool vp_ledger_news(struct vp_ledger *ledger)
+{
+    int64_t version = 0;
+
+    if (vp_ledger_ready(ledger, NULL) < 0 || !vp_sql(ledger, VP_SQL_DATA_VERSION, NULL))
+        return true;
+    if (vp_sql_step(ledger, VP_SQL_DATA_VERSION, NULL) == SQLITE_ROW)
+        version = sqlite3_column_int64(vp_sql(ledger, VP_SQL_DATA_VERSION, NULL), 0);
+    vp_sql_done(ledger, VP_SQL_DATA_VERSION);
+    if (version != 0 && version == ledger->data_version)
+        return false;
+    ledger->data_version = version;
+    return true;
+}

@@ -91,6 +91,9 @@ int vp_ledger_guest(struct vp_ledger *ledger, const char *uuid, struct vp_guest_
 /* The generation: rises with every put and remove, and when the file is made
  * anew (it begins as milliseconds since 1970). */
 int vp_ledger_gen(struct vp_ledger *ledger, uint64_t *gen, struct vp_error *err);
+/* Whether anybody else has committed anything since it was asked last; true
+ * also where that cannot be told. Not inside a transaction. */
+bool vp_ledger_news(struct vp_ledger *ledger);
 
 /* Inside a transaction. put replaces the guest's row and its cpu rows by the
  * plan's (mode enforce, unplaced NULL; else none), raises gen and stores it in

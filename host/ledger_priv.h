@@ -36,6 +36,7 @@ enum vp_sql {
     VP_SQL_COMMIT,
     VP_SQL_ROLLBACK,
     VP_SQL_VERSION,
+    VP_SQL_DATA_VERSION,
     VP_SQL_META_GET,
     VP_SQL_META_SET,
     VP_SQL_META_FORGET,
@@ -78,6 +79,7 @@ struct vp_ledger {
     int lock_fd;
     bool locked;
     bool in_transaction;
+    int64_t data_version; /* as vp_ledger_news saw it last */
     bool damaged; /* what is at the path is to be moved aside */
     bool rebuilt;
     int64_t deadline_ms; /* monotonic: until when SQLite's own locks are waited for */

@@ -27,6 +27,7 @@ static const struct {
     [VP_SQL_COMMIT] = {"commit", "COMMIT"},
     [VP_SQL_ROLLBACK] = {"rollback", "ROLLBACK"},
     [VP_SQL_VERSION] = {"version", "PRAGMA user_version"},
+    [VP_SQL_DATA_VERSION] = {"data-version", "PRAGMA data_version"},
     [VP_SQL_META_GET] = {"meta-get", "SELECT value FROM meta WHERE key = ?1"},
     [VP_SQL_META_SET] = {"meta-set", "INSERT INTO meta(key, value) VALUES(?1, ?2)"
                                      " ON CONFLICT(key) DO UPDATE SET value = excluded.value"},
