@@ -40,7 +40,7 @@ START_TEST(others_are_never_taken)
     plan_with(&holding, 1, NULL, VP_PLAN_REFUSED);
     ck_assert_ptr_nonnull(strstr(err.text, "other has CPUs 1-7 for 10 s after its stop"));
     holding = another("", "1-7");
-    plan_with(&holding, 1, NULL, VP_PLAN_OK);
+    vp_plan_free(plan_with(&holding, 1, NULL, VP_PLAN_OK));
     domain.vcpus = 8;
     plan_with(&holding, 1, NULL, VP_PLAN_REFUSED);
     ck_assert_ptr_nonnull(strstr(err.text, "; other is pinned to CPUs 1-7"));
