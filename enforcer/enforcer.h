@@ -45,7 +45,7 @@ struct vp_enforcer {
 
     bool disabled;
     char disabled_why[256];
-    char trouble[256];   /* why nothing can be decided (the ledger is not to be had ...) */
+    char trouble[256]; /* why nothing can be decided (the ledger is not to be had ...) */
     struct vp_unable unable;
     bool writes_limited; /* something is contested: writes are heard of a few times a second */
     bool swept_only;     /* no fanotify: every sweep looks in full */
@@ -68,9 +68,9 @@ struct vp_enforcer {
     sd_event_source *due;   /* the next look */
     sd_event_source *reload;
     int fanotify, status_fd, conf_fd, run_fd, definition_fd, uevent_fd; /* -1: not open */
-    int conf_wd;   /* the highest number of the watched directories */
+    int conf_wd;                       /* the highest number of the watched directories */
     uint64_t conf_sum, definition_sum; /* of their files, where they are not watched; 0: not yet */
-    int status_wd; /* of the status directory, 0: it is not there */
+    int status_wd;                     /* of the status directory, 0: it is not there */
     struct vp_restored restored;
     struct {
         char text[200];
