@@ -75,6 +75,15 @@ static inline void teardown(void)
     vp_findings_clear(&findings);
 }
 
+/* The caller's pools in the place of the set's own, which are none. The caller
+ * takes them out before the set is freed. */
+static inline void use_pools(struct vp_policy_set *of, struct vp_pool_conf *pools)
+{
+    if (of->host.pool != pools)
+        free(of->host.pool);
+    of->host.pool = pools;
+}
+
 static inline struct vp_plan *plan_with(const struct vp_holding *holding, size_t count,
                                         const int *keep, enum vp_plan_result expected)
 {

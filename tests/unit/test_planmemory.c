@@ -120,7 +120,7 @@ START_TEST(weight_of_the_pool)
     struct vp_pool_conf pool = {.name = (char *)"default", .weight = 50};
     struct vp_plan *plan;
 
-    set->host.pool = &pool;
+    use_pools(set, &pool);
     set->host.pool_count = 1;
     policy.placement = VP_PLACE_SHARED;
     policy.tuning_host.cgroup = 2;

@@ -15,7 +15,7 @@ static void add_pool(const char *name, const char *list, unsigned percent, unsig
         pool->cpus.kind = VP_POOL_PERCENT;
         pool->cpus.percent = percent;
     }
-    set->host.pool = pools;
+    use_pools(set, pools);
 }
 
 static void teardown_pools(void)
@@ -114,7 +114,7 @@ START_TEST(ratio_is_a_limit)
     /* the default pool may have one too */
     add_pool("default", NULL, 0, 8);
     policy.pool = NULL;
-    plan_with(holding, 2, NULL, VP_PLAN_OK);
+    vp_plan_free(plan_with(holding, 2, NULL, VP_PLAN_OK));
     holding[1].pool_vcpus = 110;
     plan_with(holding, 2, NULL, VP_PLAN_REFUSED);
 }
