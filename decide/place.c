@@ -319,11 +319,14 @@ static int leave_pool(const struct vp_place_host *host, const struct vp_place_re
 
     memset(answer, 0, sizeof(*answer));
     answer->emulator = -1;
+    /* on a large host the first that fits is taken */
     for (size_t i = 0; i < count && result >= 0; i++) {
         struct vp_place_answer other;
         vp_cost cost = 0;
         int tried;
 
+        if (result == 0 && host->topology->count > SEARCHED)
+            break;
         /* without cells that is told at once, and mostly it is no */
         if (request->cell_count < 2 && whether(host, request, list[i].cpu) == 0)
             continue;

@@ -419,6 +419,9 @@ int vp_place_apart(struct vp_place *place)
 
     if (apart.cells > apart.nodes || apart.cells > CELLS_MAX)
         return 0;
+    result = vp_place_could_be_apart(place);
+    if (result <= 0)
+        return result;
     if (!prepare(&apart))
         return -1;
     if (place->extras > 0) {

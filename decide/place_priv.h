@@ -252,6 +252,9 @@ int vp_place_apart(struct vp_place *place);  /* each cell on a node of its own *
 int vp_place_whole(struct vp_place *place);  /* cells whole where a simple packing can */
 int vp_place_fewest(struct vp_place *place); /* as few nodes as it takes */
 int vp_place_even(struct vp_place *place);   /* as many as bear even shares */
+/* place_rank.c: 0 where the largest cells are larger than the largest rooms, so
+ * that cells cannot be on nodes of their own; 1: perhaps; -1: without memory. */
+int vp_place_could_be_apart(struct vp_place *place);
 /* Adds a cell's threads to what a node bears. */
 void vp_place_load(struct vp_place *place, size_t cell, int node, unsigned vcpus, unsigned extras);
 void vp_place_unload(struct vp_place *place);
