@@ -37,7 +37,25 @@ defined() {
 check "db1's has its policy's CPU" lab_wait 10 defined db1 ">Nehalem</model>"
 lab_settle
 
+# Enabled by the operator: an upgrade leaves it to him, a removal does not.
+metrics() {
+    exec 3<>/dev/tcp/127.0.0.1/9753 && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3 || return 1
+    assert_match "the answer" 'HTTP/1.? 200*virtpin_*' "$(timeout 60 cat <&3)"
+}
+check "the metrics' socket is enabled" systemctl enable -q --now virtpin-metrics.socket
+check "it answers" lab_wait 10 metrics
+old=$(pidof virtpind)
+another() {
+    systemctl is-active virtpind && [ "$(pidof virtpind)" != "$old" ]
+}
+check "the package is installed over itself" lab_install
+check "another virtpind runs" lab_wait 20 another
+check "nobody was moved" in_place
+check "the metrics' socket answers" lab_wait 10 metrics
+check "nothing is open" lab_wait 20 assert_calm
+
 check "the package is removed" dpkg -r virtpin
+check_not "nothing answers for the metrics" metrics
 check "its service has stopped" test "$(systemctl is-active virtpind)" != active
 check "nothing of the hook is left" test ! -e /etc/libvirt/hooks/qemu.d/50-virtpin -a \
     ! -L /etc/libvirt/hooks/qemu.d/50-virtpin
