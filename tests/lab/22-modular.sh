@@ -77,9 +77,10 @@ doctor() {
 }
 check "virtpin doctor finds no error" doctor
 
-check "a shared guest starts" lab_guest web1 vcpus=1
+# The stand-in has no profile of its own, and so no AppArmor to be told that it is not wanted.
+check "a shared guest starts" lab_guest web1 vcpus=1 confined=yes
 check "beside the dedicated one" assert_at web1 vcpu 0 "$(lab_minus "$online" "$own")"
-check "a dedicated guest starts" lab_guest db2 vcpus=2
+check "a dedicated guest starts" lab_guest db2 vcpus=2 confined=yes
 check "on a CPU for each vCPU" lab_one_each db2 2
 lab_settle
 check "virsh vcpupin succeeds" virsh -q vcpupin db1 0 0 --live
