@@ -85,6 +85,8 @@ static int with_nodes(struct vp_place *place, unsigned k, int l3, vp_cost *cost)
 
     if (count < k || !room_for(place, k))
         return 0;
+    if (place->whether && !place->mixed)
+        return 1;
     if (count == k)
         use_all(place);
     *cost = 0;
