@@ -80,7 +80,7 @@ struct vp_ledger {
     bool locked;
     bool in_transaction;
     int64_t data_version; /* as vp_ledger_news saw it last */
-    bool damaged; /* what is at the path is to be moved aside */
+    bool damaged;         /* what is at the path is to be moved aside */
     bool rebuilt;
     int64_t deadline_ms; /* monotonic: until when SQLite's own locks are waited for */
     uint64_t serial;     /* of the transaction that is open */

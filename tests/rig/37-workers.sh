@@ -38,7 +38,7 @@ with_emulator() {
 check "VNC's worker is there" rig_wait 5 with_emulator a "$pid" vnc_worker
 reads() {
     local i
-    for i in 1 2 3 4; do
+    for _ in 1 2 3 4; do
         rig_virsh a qemu-monitor-command db1 --hmp "qemu-io libvirt-1-format \"aio_read 0 1M\"" >/dev/null
     done
     with_emulator a "$pid" worker
