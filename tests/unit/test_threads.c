@@ -274,9 +274,11 @@ START_TEST(real_threads)
     /* libvirt numbers them as it likes: here the other way round. */
     vcpu[0] = (struct vp_status_vcpu){1, guest.tid[0]};
     vcpu[1] = (struct vp_status_vcpu){0, guest.tid[1]};
+    /* kvm's thread for huge pages is the kernel's, and put into its maker's group. */
     helper = fork();
     if (helper == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        prctl(PR_SET_NAME, "kvm-nx-lpage-re");
         for (;;)
             pause();
     }
