@@ -71,7 +71,7 @@ in_time() {
 }
 
 # ---- status: the same fields whatever is known ----
-top="schema time host version enabled disabled_why enforcer policy cpus pools guests findings"
+top="schema time host version enabled disabled_why enforcer policy cpus pools guests strangers findings"
 enforcer="running pid since last_sweep libvirt can_repair why"
 guest="name uuid pid since policy chosen_by mode state held_until placement cpus nodes exclusive pending drift threads memory"
 status_fields() {
