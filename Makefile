@@ -14,6 +14,8 @@ COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR     ?= $(PREFIX)/lib/systemd/system
 HOOKDIR     ?= $(SYSCONFDIR)/libvirt/hooks
 BUILD       ?= build
+# One name for it: the dependencies of objects are written down by path.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 FUZZ_SECONDS ?= 60
 
 CC          ?= gcc
