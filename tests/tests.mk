@@ -12,7 +12,7 @@ $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(ARCHIVES)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(ARCHIVES) $(UNIT_LIBS) $(LIBS_FULL)
 
 # The launcher with its fixed paths below the directory that the test works in.
-$(BUILD)/tests/unit/launcher: hook/launcher.c hook/protocol.h host/journal.h
+$(BUILD)/tests/unit/launcher: $(LAUNCHER) hook/launchlog.h hook/protocol.h host/journal.h
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(call launcher,-DVP_LAUNCHER_FILE='"launcher"' -DVP_LOG_SOCKET='"log"' \
@@ -28,7 +28,7 @@ $(addprefix $(BUILD)/tests/unit/test_,ctl doctor driftfilter metrics simulate): 
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/libctl.a $(ARCHIVES) $(UNIT_LIBS) $(LIBS_FULL)
 
-.PRECIOUS: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/fuzz/fuzz_%.o
+.SECONDARY: $(UNIT:%=%.o) $(FUZZ:%=%.o)
 
 RIG_PROGRAMS := $(addprefix $(BUILD)/tests/rig/,logsink meddle)
 $(RIG_PROGRAMS): %: %.o
