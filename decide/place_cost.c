@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "decide/place_priv.h"
 
-static unsigned least(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
 static unsigned ceiling(unsigned a, unsigned b)
 {
     return (a + b - 1) / b;
@@ -29,7 +24,7 @@ static vp_cost cost_prefer(const struct vp_place_type *type, unsigned x)
     }
     if (type->cut)
         partial = cores;
-    return VP_COST(VP_COST_OUTSIDE) * (x - least(x, preferred)) +
+    return VP_COST(VP_COST_OUTSIDE) * (x - vp_least(x, preferred)) +
            (type->free < type->total && !type->cut ? VP_COST(VP_COST_SHARED) * cores
                                                    : VP_COST(VP_COST_BROKEN) * partial) +
            VP_COST(VP_COST_BOOKED) * x + VP_COST(VP_COST_CORES) * cores;
@@ -68,7 +63,7 @@ static bool type_table(struct vp_place *place, const struct vp_place_type *type,
     vp_cost *out;
 
     type_limits(place, type, &limit_x, &limit_y);
-    made = vp_table_new(&place->arena, least(x, limit_x), least(y, limit_y));
+    made = vp_table_new(&place->arena, vp_least(x, limit_x), vp_least(y, limit_y));
     if (!made)
         return false;
     out = made->cost;
@@ -126,7 +121,7 @@ bool vp_place_domain_table(struct vp_place *place, int domain, unsigned x, unsig
     bool charged = per_l3 || place->l3_home[place->domain[domain].l3] != -2;
     vp_cost charge =
         charged && place->request->cache != VP_CARE_ANY ? VP_COST(VP_COST_L3S) : (vp_cost)0;
-    bool plain = !place->mixed && least(x, vp_place_capacity(place, domain)) > place->exact;
+    bool plain = !place->mixed && vp_least(x, vp_place_capacity(place, domain)) > place->exact;
     struct vp_table *last, *made, simple;
     struct series series = {.steps = &simple, .count = 1};
     size_t cells;
@@ -208,7 +203,7 @@ void vp_place_node_units(const struct vp_place *place, unsigned vcpus, unsigned 
 static const struct vp_table *apart_table(struct vp_place *place, const struct vp_table *last,
                                           unsigned x, unsigned y)
 {
-    struct vp_table *made = vp_table_new(&place->arena, least(x, last->x * place->per), y);
+    struct vp_table *made = vp_table_new(&place->arena, vp_least(x, last->x * place->per), y);
     size_t at = 0;
 
     if (!made)

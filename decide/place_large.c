@@ -10,11 +10,6 @@
 #define STEPS (1u << 19)
 #define EXACT_MIN 48
 
-static unsigned least(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
 /* Cores of different sizes add the extra threads as a second dimension; where
  * that is too much every core counts as the smallest. */
 static void simplify(struct vp_place *place)
@@ -22,7 +17,7 @@ static void simplify(struct vp_place *place)
     unsigned per = UINT32_MAX;
 
     for (size_t i = 0; i < place->type_count; i++)
-        per = least(per, place->type[i].total);
+        per = vp_least(per, place->type[i].total);
     place->mixed = false;
     place->per = per;
 }
@@ -35,7 +30,7 @@ static uint64_t mixed_steps(const struct vp_place *place)
     for (size_t i = 0; i < place->node_count; i++) {
         unsigned threads = place->node[place->node_order[i]].threads;
 
-        steps += (uint64_t)threads * least(threads, place->request->vcpus);
+        steps += (uint64_t)threads * vp_least(threads, place->request->vcpus);
     }
     return steps;
 }
@@ -57,7 +52,7 @@ void vp_place_bound(struct vp_place *place)
 
 static unsigned most_of(const struct vp_place *place, const struct vp_place_node *node)
 {
-    return least(node->most, node->high / place->per + (node->high % place->per != 0));
+    return vp_least(node->most, node->high / place->per + (node->high % place->per != 0));
 }
 
 unsigned vp_place_fill_nodes(struct vp_place *place, unsigned x)
@@ -167,7 +162,7 @@ static int next_type(const struct vp_place *place, int domain, int last)
 bool vp_place_plain_table(struct vp_place *place, int domain, unsigned x, struct vp_table *table)
 {
     struct vp_table *made =
-        vp_table_new(&place->arena, least(x, vp_place_capacity(place, domain)), 0);
+        vp_table_new(&place->arena, vp_least(x, vp_place_capacity(place, domain)), 0);
     vp_cost done = 0;
     unsigned at = 0;
 
@@ -192,7 +187,7 @@ void vp_place_plain_split(struct vp_place *place, int domain, unsigned x)
     for (int t = next_type(place, domain, -1); t >= 0; t = next_type(place, domain, t)) {
         struct vp_place_type *type = &place->type[t];
 
-        type->x = least(x, units_of(place, type));
+        type->x = vp_least(x, units_of(place, type));
         type->y = 0;
         x -= type->x;
     }

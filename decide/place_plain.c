@@ -3,11 +3,6 @@
  * too many for a search: the largest nodes, as many as are asked for. */
 #include "decide/place_many.h"
 
-static unsigned least(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
 /* Room for extra threads beside so many vCPUs. */
 static unsigned room(const struct vp_place *place, const struct vp_place_node *node, unsigned vcpus)
 {
@@ -18,7 +13,7 @@ static unsigned room(const struct vp_place *place, const struct vp_place_node *n
 
 static unsigned most_vcpus(const struct vp_place *place, const struct vp_place_node *node)
 {
-    return least(node->high, node->most * place->per);
+    return vp_least(node->high, node->most * place->per);
 }
 
 /* The next node to use: those that must be, then the largest. */
@@ -55,11 +50,11 @@ static bool load(struct vp_place *place)
     }
     for (size_t i = 0; i < place->node_count; i++) {
         struct vp_place_node *node = &place->node[place->node_order[i]];
-        unsigned more = node->full ? least(vcpus, most_vcpus(place, node) - node->vcpus) : 0;
+        unsigned more = node->full ? vp_least(vcpus, most_vcpus(place, node) - node->vcpus) : 0;
 
         node->vcpus += more;
         vcpus -= more;
-        node->extras = node->full ? least(extras, room(place, node, node->vcpus)) : 0;
+        node->extras = node->full ? vp_least(extras, room(place, node, node->vcpus)) : 0;
         extras -= node->extras;
     }
     return vcpus == 0 && extras == 0;

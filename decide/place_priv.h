@@ -61,6 +61,11 @@ struct vp_table {
 #define VP_PICK_Y(pick) ((pick)&0xffff)
 #define VP_PICK_HERE (UINT32_C(1) << 31)
 
+static inline unsigned vp_least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
 struct vp_place_core {
     uint16_t total, free, first; /* threads: online, usable, of these preferred */
     bool cut;                    /* wholly free but for the CPU held back */

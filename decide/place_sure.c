@@ -16,11 +16,6 @@ struct sure {
     unsigned *gather; /* as one row of it */
 };
 
-static unsigned least(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
 static struct vp_place_node *node_at(const struct sure *sure, size_t rank)
 {
     return &sure->place->node[sure->node[rank]];
@@ -68,7 +63,7 @@ static void count_cores(struct sure *sure, size_t rank)
         for (int t = place->domain[d].type; t >= 0; t = place->type[t].next)
             sure->gather[place->type[t].total] += place->type[t].count;
     for (unsigned size = sure->most; size > 0 && left > 0; size--) {
-        cores[size] += least(sure->gather[size], left / size);
+        cores[size] += vp_least(sure->gather[size], left / size);
         left -= cores[size] * size;
         if (left == 0 || left >= size || cores[size] == sure->gather[size])
             continue;
@@ -115,16 +110,16 @@ static bool bear(const struct sure *sure, size_t nodes)
         unsigned first = largest_core(sure, rank);
 
         cores += node_at(sure, rank)->most;
-        vcpus -= least(vcpus, first);
+        vcpus -= vp_least(vcpus, first);
         for (unsigned size = 1; size <= sure->most; size++)
             sure->gather[size] += row(sure, rank)[size];
         sure->gather[first]--;
     }
     for (unsigned size = sure->most; size > 0 && vcpus > 0; size--) {
-        unsigned more = least(sure->gather[size], (vcpus + size - 1) / size);
+        unsigned more = vp_least(sure->gather[size], (vcpus + size - 1) / size);
 
         taken += more;
-        vcpus -= least(vcpus, more * size);
+        vcpus -= vp_least(vcpus, more * size);
     }
     return vcpus == 0 && cores >= taken && cores - taken >= place->extras;
 }
@@ -138,7 +133,7 @@ static void load(const struct sure *sure, size_t nodes)
     vp_place_unload(place);
     for (size_t rank = 0; rank < nodes; rank++) {
         struct vp_place_node *node = node_at(sure, rank);
-        unsigned more = least(vcpus, largest_core(sure, rank) - 1);
+        unsigned more = vp_least(vcpus, largest_core(sure, rank) - 1);
 
         node->vcpus = 1 + more;
         node->extras = node->most - 1; /* cores that are left, for now */
@@ -147,16 +142,16 @@ static void load(const struct sure *sure, size_t nodes)
     }
     for (unsigned size = sure->most; size > 0; size--)
         for (size_t rank = 0; rank < nodes && vcpus > 0; rank++) {
-            unsigned more = least(row(sure, rank)[size], (vcpus + size - 1) / size);
+            unsigned more = vp_least(row(sure, rank)[size], (vcpus + size - 1) / size);
 
             node_at(sure, rank)->extras -= more;
-            node_at(sure, rank)->vcpus += least(vcpus, more * size);
-            vcpus -= least(vcpus, more * size);
+            node_at(sure, rank)->vcpus += vp_least(vcpus, more * size);
+            vcpus -= vp_least(vcpus, more * size);
         }
     for (size_t rank = 0; rank < nodes; rank++) {
         struct vp_place_node *node = node_at(sure, rank);
 
-        node->extras = least(node->extras, extras);
+        node->extras = vp_least(node->extras, extras);
         extras -= node->extras;
     }
     vp_place_hand_out(place);
@@ -171,7 +166,7 @@ int vp_place_sure(struct vp_place *place, bool loads)
         return -1;
     for (size_t i = 0; i < place->node_count; i++)
         must += place->node[place->node_order[i]].must;
-    most = least((unsigned)sure.count, place->request->vcpus);
+    most = vp_least((unsigned)sure.count, place->request->vcpus);
     for (size_t i = 0; i < must; i++)
         if (i >= most || !node_at(&sure, i)->must)
             return 0;

@@ -2,11 +2,6 @@
 /* Tables "the cheapest way to take (x, y)" and their combination. */
 #include "decide/place_priv.h"
 
-static unsigned least(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
 struct vp_table *vp_table_new(struct vp_arena *arena, unsigned x, unsigned y)
 {
     struct vp_table *table = vp_arena_get(arena, 1, sizeof(*table));
@@ -30,15 +25,15 @@ bool vp_table_step(struct vp_arena *arena, const struct vp_table *before,
 {
     size_t cells;
 
-    *result = (struct vp_table){.x = least(x, before->x + part->x),
-                                .y = least(y, before->y + part->y),
+    *result = (struct vp_table){.x = vp_least(x, before->x + part->x),
+                                .y = vp_least(y, before->y + part->y),
                                 .low = low,
                                 .cost = cost};
     cells = (size_t)(result->x + 1) * (result->y + 1);
     result->pick = vp_arena_get(arena, cells, sizeof(*result->pick));
     if (!result->pick)
         return false;
-    for (size_t i = (size_t)least(low, result->x) * (result->y + 1); i < cells; i++) {
+    for (size_t i = (size_t)vp_least(low, result->x) * (result->y + 1); i < cells; i++) {
         cost[i] = VP_COST_NEVER;
         result->pick[i] = 0;
     }
@@ -62,7 +57,7 @@ static void push_share(const struct vp_table *before, unsigned i, unsigned j, vp
                        uint32_t mark, struct vp_table *result)
 {
     unsigned first = i > result->low ? i : result->low;
-    unsigned last = least(result->x, before->x + i), top = least(result->y, before->y + j);
+    unsigned last = vp_least(result->x, before->x + i), top = vp_least(result->y, before->y + j);
     size_t width = (size_t)result->y + 1, from_width = (size_t)before->y + 1;
 
     if (first > last || top < j)
