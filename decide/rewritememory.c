@@ -11,34 +11,16 @@
 #include "decide/rewritepart.h"
 #include "decide/rewritetree.h"
 
-static bool is_element(const xmlNode *node)
-{
-    return node->type == XML_ELEMENT_NODE;
-}
-
 bool vp_rewrite_binds_memory(const xmlNode *root)
 {
-    const xmlNode *metadata = vp_xml_child(root, "metadata");
+    const xmlNode *mark = vp_rewrite_mark(root);
 
-    for (const xmlNode *child = metadata ? metadata->children : NULL; child; child = child->next)
-        if (vp_rewrite_is_mark(child))
-            return vp_xml_attr(child, "memory") != NULL;
-    return false;
-}
-
-static xmlNode *mark_of(xmlNode *root)
-{
-    xmlNode *metadata = vp_xml_child(root, "metadata");
-
-    for (xmlNode *child = metadata ? metadata->children : NULL; child; child = child->next)
-        if (vp_rewrite_is_mark(child))
-            return child;
-    return NULL;
+    return mark && vp_xml_attr(mark, "memory") != NULL;
 }
 
 void vp_rewrite_unbind_memory(xmlNode *root)
 {
-    vp_rewrite_remove_all(root, "numatune", is_element, false);
+    vp_rewrite_remove_all(root, "numatune", vp_rewrite_is_element, false);
 }
 
 static xmlNode *make(xmlNode *root, const char *name, const char *mode,
@@ -76,7 +58,7 @@ static bool is_bound(xmlNode *root, const struct vp_memory_bind *bind, const cha
     for (child = tune->children; child; child = child->next) {
         const char *id;
 
-        if (!is_element(child))
+        if (!vp_rewrite_is_element(child))
             continue;
         if (vp_xml_is(child, "memory") && !memory && stands(child, mode, &bind->nodes)) {
             memory = true;
@@ -126,7 +108,7 @@ int vp_rewrite_memory(xmlNode *root, const struct vp_memory_bind *bind, bool *ch
                       struct vp_error *err)
 {
     const char *mode = vp_memory_word(bind->mode);
-    xmlNode *mark = mark_of(root);
+    xmlNode *mark = vp_rewrite_mark(root);
 
     if (bind->mode == VP_MEMORY_KEEP || vp_cpuset_empty(&bind->nodes)) {
         if (!mark || !vp_xml_attr(mark, "memory"))

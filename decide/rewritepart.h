@@ -10,7 +10,11 @@
 typedef bool vp_rewrite_test(const xmlNode *node);
 vp_rewrite_test vp_rewrite_is_pin;         /* vcpupin, emulatorpin, iothreadpin */
 vp_rewrite_test vp_rewrite_is_mark;        /* our <applied> in <metadata> */
+vp_rewrite_test vp_rewrite_is_element;     /* any */
 vp_rewrite_test vp_rewrite_is_auto_memory; /* numatune's <memory placement='auto'> */
+
+/* Our mark in the <domain>, NULL where there is none. */
+xmlNode *vp_rewrite_mark(const xmlNode *root);
 
 /* Whether our mark says that <numatune> is ours; takes that out. */
 bool vp_rewrite_binds_memory(const xmlNode *root);

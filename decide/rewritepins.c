@@ -21,6 +21,21 @@ bool vp_rewrite_is_mark(const xmlNode *node)
     return vp_xml_is_ns(node, VP_NS_APPLIED, "applied");
 }
 
+bool vp_rewrite_is_element(const xmlNode *node)
+{
+    return node->type == XML_ELEMENT_NODE;
+}
+
+xmlNode *vp_rewrite_mark(const xmlNode *root)
+{
+    const xmlNode *metadata = vp_xml_child(root, "metadata");
+
+    for (xmlNode *child = metadata ? metadata->children : NULL; child; child = child->next)
+        if (vp_rewrite_is_mark(child))
+            return child;
+    return NULL;
+}
+
 bool vp_rewrite_is_auto_memory(const xmlNode *node)
 {
     const char *placement;
@@ -174,14 +189,6 @@ static int remove_other_place(xmlNode *root, bool *changed, struct vp_error *err
     return 0;
 }
 
-static xmlNode *find_mark(xmlNode *metadata)
-{
-    for (xmlNode *child = metadata ? metadata->children : NULL; child; child = child->next)
-        if (vp_rewrite_is_mark(child))
-            return child;
-    return NULL;
-}
-
 static xmlNode *make_mark(xmlDoc *doc)
 {
     xmlNode *mark = vp_tree_element(doc, "applied");
@@ -201,7 +208,7 @@ static xmlNode *make_mark(xmlDoc *doc)
 static int write_mark(xmlNode *root, const char *policy, struct vp_error *err)
 {
     xmlNode *metadata = vp_tree_part(root, "metadata", err);
-    xmlNode *mark = find_mark(metadata), *last;
+    xmlNode *mark = vp_rewrite_mark(root), *last;
     bool changed = false;
 
     if (!metadata)

@@ -285,11 +285,6 @@ int vp_tuning_revert(xmlNode *root, const xmlNode *original, bool *changed, stru
     return revert_cputune(root, original, vp_tuning_is, changed, err);
 }
 
-static bool is_any(const xmlNode *node)
-{
-    return node->type == XML_ELEMENT_NODE;
-}
-
 static int revert_pins(xmlNode *root, const xmlNode *original, bool *changed, struct vp_error *err)
 {
     static const char *const names[] = {"placement", "cpuset", NULL};
@@ -297,7 +292,8 @@ static int revert_pins(xmlNode *root, const xmlNode *original, bool *changed, st
     const xmlNode *before = vp_xml_child(original, "vcpu");
     bool memory = vp_rewrite_binds_memory(root);
 
-    if (memory && revert_children(root, original, "numatune", is_any, changed, err) < 0)
+    if (memory &&
+        revert_children(root, original, "numatune", vp_rewrite_is_element, changed, err) < 0)
         return -1;
     if (revert_cputune(root, original, vp_rewrite_is_pin, changed, err) < 0 ||
         revert_children(root, original, "metadata", vp_rewrite_is_mark, changed, err) < 0)
