@@ -11,9 +11,16 @@ CONF
 check "the enforcer comes up" rig_enforcer_start a || exit
 check "a dedicated guest starts" rig_guest a db1 vcpus=1
 own=$(rig_affinity a db1 vcpu 0)
-# What busies itself there: a program of the host's, and what looks like a guest that nobody manages.
+# What busies itself there: a program of the host's, and a guest that somebody started without libvirt,
+# whose disk's first sector is a jump to itself.
+{
+    printf '\353\376'
+    head -c 508 /dev/zero
+    printf '\125\252'
+} >"$RIG_DIR/busy.img"
 rig_spawn a busy taskset -c "$own" sh -c 'while :; do :; done' busy-loop
-rig_spawn a stray taskset -c "$own" sh -c 'while :; do :; done' sh -name guest=stray,debug-threads=on
+rig_spawn a stray taskset -c "$own" qemu-system-x86_64 -name guest=stray,debug-threads=on -machine pc \
+    -accel tcg -m 32 -nodefaults -display none -drive "file=$RIG_DIR/busy.img,format=raw"
 busy=$(rig_daemon_pid a busy)
 said() {
     rig_exec a virtpin status --json | tr -d ' \n' |
