@@ -37,7 +37,7 @@ int vp_enforcer_open(struct vp_enforcer *enforcer, struct vp_error *err)
     if (vp_engine_open_here(engine, &enforcer->where, enforcer->topology, err) < 0)
         return -1;
     engine->lock_ms = LOCK_MS;
-    vp_reload_say(enforcer, engine);
+    vp_reload_say(engine);
     if (vp_runfile_open(&enforcer->run, engine->set->host.run_dir, err) < 0)
         return -1;
     if (vp_intent_open(&enforcer->intent, engine->set->host.run_dir, err) < 0) {

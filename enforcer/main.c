@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "decide/error.h"
+#include "enforcer/confwait.h"
 #include "enforcer/enforcer.h"
 #include "host/journal.h"
 #include "version.h"
@@ -95,6 +96,19 @@ static int read_options(int argc, char **argv, struct vp_enforcer *enforcer)
     return check ? print_check(&enforcer->where) : -1;
 }
 
+static void serve(struct vp_enforcer *enforcer, struct vp_error *err)
+{
+    if (geteuid() != 0) {
+        vp_fail(err, VP_INPUT, "must run as root: it writes cgroups and other users' affinities");
+        return;
+    }
+    if (vp_confwait(&enforcer->where, err) != 0)
+        return;
+    if (vp_enforcer_open(enforcer, err) == 0)
+        vp_enforcer_run(enforcer, err);
+    vp_enforcer_close(enforcer);
+}
+
 int main(int argc, char **argv)
 {
     static struct vp_enforcer enforcer;
@@ -108,15 +122,11 @@ int main(int argc, char **argv)
     /* One arena: a thread that works once an hour need not keep one of its own. */
     mallopt(M_ARENA_MAX, 1);
     vp_journal_open("virtpind", isatty(STDERR_FILENO));
-    if (geteuid() != 0)
-        vp_fail(&err, VP_INPUT, "must run as root: it writes cgroups and other users' affinities");
-    if (err.code == VP_OK && vp_enforcer_open(&enforcer, &err) == 0)
-        vp_enforcer_run(&enforcer, &err);
+    serve(&enforcer, &err);
     if (err.code != VP_OK) {
         fprintf(stderr, "virtpind: %s\n", err.text);
         vp_journal(LOG_ERR, VP_MSG_FATAL, NULL, 0, "%s", err.text);
     }
-    vp_enforcer_close(&enforcer);
     /* Not exit(): threads of the libvirt side may hang in a call for ever. */
     fflush(stdout);
     _exit(vp_exit_code(err.code));

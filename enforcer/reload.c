@@ -17,13 +17,12 @@
 
 #define SOON_US 1000000
 
-void vp_reload_say(struct vp_enforcer *enforcer, const struct vp_engine *engine)
+void vp_reload_findings(const struct vp_findings *findings)
 {
     char line[1024], number[16];
 
-    (void)enforcer;
-    for (size_t i = 0; i < engine->findings.count; i++) {
-        const struct vp_finding *finding = &engine->findings.item[i];
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct vp_finding *finding = &findings->item[i];
 
         snprintf(number, sizeof(number), "%d", finding->line);
         vp_journal(finding->grade == VP_ERROR ? LOG_ERR : LOG_WARNING, VP_MSG_POLICY,
@@ -32,6 +31,11 @@ void vp_reload_say(struct vp_enforcer *enforcer, const struct vp_engine *engine)
                                              {"VIRTPIN_POLICY", finding->policy}},
                    3, "%s", vp_finding_line(finding, line, sizeof(line)));
     }
+}
+
+void vp_reload_say(const struct vp_engine *engine)
+{
+    vp_reload_findings(&engine->findings);
     if (engine->stale)
         vp_journal(LOG_ERR, VP_MSG_POLICY, NULL, 0,
                    "the policy files are broken: the last good set stays in force (%s)",
@@ -95,7 +99,7 @@ static int load(struct vp_enforcer *enforcer, struct vp_error *err)
         vp_engine_close(&fresh);
         return -1;
     }
-    vp_reload_say(enforcer, &fresh);
+    vp_reload_say(&fresh);
     if (fresh.stale) {
         enforcer->engine.stale = true;
         vp_engine_close(&fresh);

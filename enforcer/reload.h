@@ -5,6 +5,7 @@
 struct vp_engine;
 struct vp_enforcer;
 struct vp_error;
+struct vp_findings;
 
 /* Policies and the host's shape, read anew while running. */
 
@@ -24,7 +25,9 @@ void vp_reload_online(struct vp_enforcer *enforcer);
 /* The hierarchy with the cpuset controller, missing so far, was mounted. */
 void vp_reload_cgroups(struct vp_enforcer *enforcer);
 
-/* Puts the findings of loading into the journal. */
-void vp_reload_say(struct vp_enforcer *enforcer, const struct vp_engine *engine);
+/* Puts findings of loading into the journal; with an engine's, whether the good
+ * set took the place of broken files. */
+void vp_reload_findings(const struct vp_findings *findings);
+void vp_reload_say(const struct vp_engine *engine);
 
 #endif

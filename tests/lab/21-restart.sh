@@ -74,3 +74,21 @@ systemctl start virtpind
 check "a lost ledger is made anew from what runs" lab_wait 15 assert_guest db1 cpus "$own"
 check "nobody was moved for it" assert_at db1 vcpu 0 "$first"
 check "nothing is open" lab_wait 15 assert_calm
+
+# After a reboot with a broken policy there is no earlier set.
+systemctl stop virtpind
+cp /etc/virtpin/policy.d/lab.conf "$LAB_WORK/sound"
+printf '[policy db]\nmatch-name = db*\nplacement = dedicatd\n' >/etc/virtpin/policy.d/lab.conf
+rm -f /run/virtpin/policy.*
+check "virtpind starts with a broken policy and no earlier one" systemctl start virtpind
+waiting() {
+    assert_match "its status" '*lab.conf:3*' "$(systemctl show -P StatusText virtpind)"
+}
+check "and says what is the matter" lab_wait 5 waiting
+sleep 5
+check "it was not started again" assert_eq "restarts" 0 "$(systemctl show -P NRestarts virtpind)"
+check "the guests stay in place" assert_at db1 vcpu 0 "$first"
+cp "$LAB_WORK/sound" /etc/virtpin/policy.d/lab.conf
+check "the policy is mended: virtpind goes to work" lab_wait 10 assert_status enforcer.running true
+echo 0 >"$(lab_group db1 vcpu 0)/cpuset.cpus"
+check "and repairs" lab_wait 10 assert_at db1 vcpu 0 "$first"

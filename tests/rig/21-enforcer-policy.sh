@@ -95,3 +95,24 @@ own_pins() {
 check "placement becomes none" web_is enforce none
 check "libvirt has the definition's pins" rig_wait 10 own_pins
 check "which are in force" rig_wait 5 assert_affinity a web1 vcpu 0 "$first"
+
+# Broken policies, and no earlier set to go on with.
+check "it is enforced once more" web_is enforce shared
+check "the guest goes there" rig_wait 10 assert_affinity a web1 vcpu 0 "$all"
+rig_enforcer_stop a
+printf '[policy web]\nmatch-name = web*\nmode = enforce\nplacement = sharde\n' | rig_policy a standard
+rig_exec a sh -c 'rm /run/virtpin/policy.*'
+check "started by hand it says so and ends with 2" assert_eq "status" 2 \
+    "$(rig_exec a virtpind >/dev/null 2>&1; echo $?)"
+check "under a service manager it is started" \
+    rig_spawn a virtpind env NOTIFY_SOCKET=/run/nobody /usr/sbin/virtpind
+check "and says what is the matter" rig_wait 5 assert_log a "no policies can be had, *.*standard.conf:4"
+before=$(rig_log a "no policies can be had" | wc -l)
+sleep 3
+check "once" assert_eq "times" "$before" "$(rig_log a "no policies can be had" | wc -l)"
+check "virtpin status says so too" assert_match "status" '*standard.conf:4*' "$(rig_exec a virtpin status 2>&1)"
+check "the guest stays as it is" assert_affinity a web1 vcpu 0 "$all"
+check "the policies are mended" web_is enforce dedicated
+check "at once it is there" rig_wait 5 rig_enforcer_up a
+check "and keeps the guest" rig_wait 10 assert_guest a web1 placement dedicated
+check "on its CPU" rig_wait 5 assert_affinity a web1 vcpu 0 "$(rig_guest_status a web1 cpus)"
