@@ -146,6 +146,7 @@ int vp_enforcer_run(struct vp_enforcer *enforcer, struct vp_error *err)
     enforcer->sync_wanted = true;
     enforcer->adopt_wanted = true;
     vp_enforcer_run_due(enforcer);
+    vp_reload_missed(enforcer);
     sd_notifyf(0, "READY=1\nSTATUS=%zu guests, %zu policies", enforcer->guest_count,
                enforcer->engine.set->count);
     result = sd_event_loop(enforcer->event);

@@ -79,6 +79,24 @@ static void replan_all(struct vp_enforcer *enforcer)
     enforcer->adopt_wanted = true;
 }
 
+void vp_reload_missed(struct vp_enforcer *enforcer)
+{
+    const char *hash = enforcer->engine.set->hash;
+
+    for (size_t i = 0; i < enforcer->guest_count; i++) {
+        const struct vp_guest_row *row = &enforcer->guest[i]->row;
+
+        if (row->state != VP_GUEST_RUNNING || !row->plan ||
+            strcmp(row->plan->policy_hash, hash) == 0)
+            continue;
+        vp_journal(LOG_INFO, VP_MSG_POLICY, NULL, 0,
+                   "guests were placed under other policies: planned anew (%s)", hash);
+        replan_all(enforcer);
+        vp_enforcer_run_due(enforcer);
+        return;
+    }
+}
+
 /* The ledger stays open: its file and its lock are the same. */
 static void swap_engines(struct vp_enforcer *enforcer, struct vp_engine *fresh)
 {

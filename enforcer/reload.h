@@ -16,6 +16,10 @@ void vp_reload_soon(struct vp_enforcer *enforcer);
  * set in force and the journal says where they are broken. */
 void vp_reload_now(struct vp_enforcer *enforcer);
 
+/* After the first look at the ledger: policies may have changed while no enforcer
+ * ran; guests that were placed under another set are planned anew. */
+void vp_reload_missed(struct vp_enforcer *enforcer);
+
 /* Makes the timer of vp_reload_soon. */
 int vp_reload_start(struct vp_enforcer *enforcer, struct vp_error *err);
 
