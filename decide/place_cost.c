@@ -67,8 +67,8 @@ static bool type_table(struct vp_place *place, const struct vp_place_type *type,
     if (!made)
         return false;
     out = made->cost;
-    for (unsigned a = 0; a <= made->x; a++)
-        for (unsigned b = 0; b <= made->y; b++)
+    for (unsigned b = 0; b <= made->y; b++)
+        for (unsigned a = 0; a <= made->x; a++)
             *out++ = vp_place_type_cost(place, type, a, b);
     *table = *made;
     return true;
@@ -208,8 +208,8 @@ static const struct vp_table *apart_table(struct vp_place *place, const struct v
 
     if (!made)
         return NULL;
-    for (unsigned a = 0; a <= made->x; a++)
-        for (unsigned b = 0; b <= made->y; b++, at++)
+    for (unsigned b = 0; b <= made->y; b++)
+        for (unsigned a = 0; a <= made->x; a++, at++)
             made->cost[at] =
                 a == 0 ? (b == 0 ? 0 : VP_COST_NEVER)
                        : vp_table_get(last, ceiling(a, place->per) + b, 0) + VP_COST(VP_COST_NODES);
@@ -233,8 +233,8 @@ const struct vp_table *vp_place_node_table(struct vp_place *place, int node, uns
     made = vp_table_new(&place->arena, last->x, last->y);
     if (!made)
         return NULL;
-    for (unsigned a = 0; a <= last->x; a++)
-        for (unsigned b = 0; b <= last->y; b++, at++)
+    for (unsigned b = 0; b <= last->y; b++)
+        for (unsigned a = 0; a <= last->x; a++, at++)
             made->cost[at] =
                 a == 0 ? (b == 0 ? 0 : VP_COST_NEVER) : last->cost[at] + VP_COST(VP_COST_NODES);
     return made;
@@ -291,7 +291,7 @@ static void hand_out(const struct series *series, size_t i, unsigned *x, unsigne
     *part_x = *x;
     *part_y = *y;
     if (i > 0) {
-        pick = step->pick[(size_t)*x * (step->y + 1) + *y];
+        pick = step->pick[vp_table_at(step, *x, *y)];
         *part_x = VP_PICK_X(pick);
         *part_y = VP_PICK_Y(pick);
     }

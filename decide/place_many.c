@@ -63,8 +63,8 @@ static void fill_layers(struct many *many, int index, const struct vp_table *tab
     const struct vp_place_node *node = &many->place->node[index];
     size_t at = 0;
 
-    for (unsigned a = 0; a <= layers->layer[0].x; a++) {
-        for (unsigned b = 0; b <= layers->layer[0].y; b++, at++) {
+    for (unsigned b = 0; b <= layers->layer[0].y; b++) {
+        for (unsigned a = 0; a <= layers->layer[0].x; a++, at++) {
             vp_cost cost = table ? table->cost[at] : 0;
             bool never = cost >= VP_COST_NEVER || !allowed(node, a);
 
@@ -252,7 +252,7 @@ static struct trace step_back(const struct layers *steps, size_t i, struct trace
 
     if (i == 0)
         return part;
-    pick = table->pick[(size_t)whole->x * (table->y + 1) + whole->y];
+    pick = table->pick[vp_table_at(table, whole->x, whole->y)];
     part = (struct trace){VP_PICK_X(pick), VP_PICK_Y(pick), 0};
     if (whole->layer == 1 && (pick & VP_PICK_HERE) != 0) {
         part.layer = 1;

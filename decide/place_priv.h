@@ -48,14 +48,18 @@ static inline unsigned vp_cost_get(vp_cost cost, enum vp_cost_field field)
     return (unsigned)(cost >> field) & 0x3fff;
 }
 
-/* cost[a * (y + 1) + b]: the cheapest (a, b), low <= a <= x, b <= y. In a
- * combined table pick says what of it the last part took: a * 65536 + b, the
+/* cost[vp_table_at(table, a, b)]: the cheapest (a, b), low <= a <= x, b <= y; a
+ * runs fastest, for y is small and x is what loops are long in. In a combined table pick says what of it the last part took: a * 65536 + b, the
  * top bit: the part is where the largest guest could still go (place_fewest.c). */
 struct vp_table {
     unsigned x, y, low;
     vp_cost *cost;
     uint32_t *pick; /* NULL in a table that was not combined */
 };
+static inline size_t vp_table_at(const struct vp_table *table, unsigned x, unsigned y)
+{
+    return (size_t)y * (table->x + 1) + x;
+}
 #define VP_PICK(a, b) ((uint32_t)(a) << 16 | (uint32_t)(b))
 #define VP_PICK_X(pick) ((pick) >> 16 & 0x7fff)
 #define VP_PICK_Y(pick) ((pick)&0xffff)

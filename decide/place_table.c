@@ -15,7 +15,7 @@ struct vp_table *vp_table_new(struct vp_arena *arena, unsigned x, unsigned y)
 
 vp_cost vp_table_get(const struct vp_table *table, unsigned x, unsigned y)
 {
-    return x <= table->x && y <= table->y ? table->cost[(size_t)x * (table->y + 1) + y]
+    return x <= table->x && y <= table->y ? table->cost[vp_table_at(table, x, y)]
                                           : VP_COST_NEVER;
 }
 
@@ -33,10 +33,13 @@ bool vp_table_step(struct vp_arena *arena, const struct vp_table *before,
     result->pick = vp_arena_get(arena, cells, sizeof(*result->pick));
     if (!result->pick)
         return false;
-    for (size_t i = (size_t)vp_least(low, result->x) * (result->y + 1); i < cells; i++) {
-        cost[i] = VP_COST_NEVER;
-        result->pick[i] = 0;
-    }
+    for (unsigned b = 0; b <= result->y; b++)
+        for (size_t i = vp_table_at(result, vp_least(low, result->x), b),
+                    end = vp_table_at(result, result->x, b);
+             i <= end; i++) {
+            cost[i] = VP_COST_NEVER;
+            result->pick[i] = 0;
+        }
     return true;
 }
 
@@ -58,18 +61,15 @@ static void push_share(const struct vp_table *before, unsigned i, unsigned j, vp
 {
     unsigned first = i > result->low ? i : result->low;
     unsigned last = vp_least(result->x, before->x + i), top = vp_least(result->y, before->y + j);
-    size_t width = (size_t)result->y + 1, from_width = (size_t)before->y + 1;
 
-    if (first > last || top < j)
+    if (first > last)
         return;
-    if (result->y == 0) {
-        push_row(before->cost + (first - i), share, mark, last - first + 1, result->cost + first,
-                 result->pick + first);
-        return;
+    for (unsigned b = j; b <= top; b++) {
+        size_t from = vp_table_at(before, first - i, b - j), to = vp_table_at(result, first, b);
+
+        push_row(before->cost + from, share, mark, last - first + 1, result->cost + to,
+                 result->pick + to);
     }
-    for (unsigned a = first; a <= last; a++)
-        push_row(before->cost + (a - i) * from_width, share, mark, top - j + 1,
-                 result->cost + a * width + j, result->pick + a * width + j);
 }
 
 /* Shares of the part in ascending order, and only what is cheaper replaces: of
@@ -78,12 +78,13 @@ static void push_share(const struct vp_table *before, unsigned i, unsigned j, vp
 void vp_table_push(const struct vp_table *before, const struct vp_table *part, uint32_t mark,
                    struct vp_table *result)
 {
-    const vp_cost *share = part->cost;
-
     for (unsigned i = 0; i <= part->x; i++)
-        for (unsigned j = 0; j <= part->y; j++, share++)
-            if (*share < VP_COST_NEVER)
-                push_share(before, i, j, *share, VP_PICK(i, j) | mark, result);
+        for (unsigned j = 0; j <= part->y; j++) {
+            vp_cost share = part->cost[vp_table_at(part, i, j)];
+
+            if (share < VP_COST_NEVER)
+                push_share(before, i, j, share, VP_PICK(i, j) | mark, result);
+        }
 }
 
 /* From which x on the first parts are wanted, if it is x in all. */
