@@ -40,15 +40,11 @@ static void take_tty(const struct vp_trace_event *event, struct vp_culprit *by)
 void vp_calls_culprit(const struct vp_trace_event *event, const char *v2_mount,
                       struct vp_culprit *by)
 {
-    struct vp_culprit now = {.uid = -1};
-
     *by = (struct vp_culprit){.pid = (pid_t)event->pid, .uid = (long)event->uid, .exact = true};
     copy_printable(by->comm, sizeof(by->comm), event->comm, sizeof(event->comm));
     take_tty(event, by);
-    vp_culprit_of("/proc", by->pid, &now);
-    if (now.unit[0])
-        memcpy(by->unit, now.unit, sizeof(by->unit));
-    else if (v2_mount[0])
+    vp_culprit_unit_of("/proc", by->pid, by->unit, sizeof(by->unit));
+    if (!by->unit[0] && v2_mount[0])
         vp_culprit_unit(v2_mount, event->cgroup, by->unit, sizeof(by->unit));
 }
 
@@ -79,6 +75,7 @@ static void note(struct vp_enforcer *enforcer, struct vp_watched *guest,
 
     if (!call)
         return;
+    enforcer->noted = true;
     vp_calls_culprit(event, v2_mount(enforcer, path, sizeof(path)), &call->by);
     call->at_us = at_us;
     call->scheduler = event->what == VP_TRACE_SCHEDULER;
@@ -96,7 +93,10 @@ static void note(struct vp_enforcer *enforcer, struct vp_watched *guest,
         return;
     case VP_WRITER_OTHER:
         call->foreign = true;
-        vp_watched_due(guest, at_us);
+        if (call->scheduler)
+            vp_watched_due(guest, at_us);
+        else
+            guest->first = true;
         return;
     }
 }

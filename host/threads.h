@@ -55,6 +55,9 @@ int vp_threads_list(const struct vp_cgroups *cgroups, pid_t pid, const struct vp
  * that cannot be read stay unknown. */
 void vp_culprit_of(const char *proc, pid_t pid, struct vp_culprit *culprit);
 
+/* The unit alone; "" if it cannot be read. */
+void vp_culprit_unit_of(const char *proc, pid_t pid, char *unit, size_t size);
+
 /* The systemd unit of a group of the v2 hierarchy, by its inode number there;
  * "" if it has none, or the group is gone, or this process may not ask
  * (CAP_DAC_READ_SEARCH). */

@@ -12,12 +12,22 @@
 
 /* Who a process is, from /proc: proc(5). */
 
+/* In one read, because whoever is asked about may end any moment, and somebody
+ * waits for the repair: these files are made whole at the first. */
 static bool read_of(const char *proc, pid_t pid, const char *file, char *text, size_t size)
 {
     char path[320];
+    ssize_t length;
+    int fd;
 
     snprintf(path, sizeof(path), "%.256s/%d/%s", proc, (int)pid, file);
-    return vp_file_read(AT_FDCWD, path, text, size) >= 0;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return false;
+    length = read(fd, text, size - 1);
+    close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    return length >= 0;
 }
 
 /* Field `number` (from 3, the state) of /proc/PID/stat; comm, the second, may
@@ -45,18 +55,18 @@ uint64_t vp_process_start(const char *proc, pid_t pid)
     return field && isdigit((unsigned char)*field) ? strtoull(field, NULL, 10) : 0;
 }
 
-/* Terminal and journal get this text: a process may call itself anything. */
-static void read_comm(const char *proc, struct vp_culprit *culprit)
+/* From the text of /proc/PID/stat. Terminal and journal get this: a process may
+ * call itself anything, brackets and line ends too. */
+static void take_comm(const char *text, struct vp_culprit *culprit)
 {
-    char text[64];
+    const char *from = strchr(text, '('), *to = strrchr(text, ')');
 
-    if (!read_of(proc, culprit->pid, "comm", text, sizeof(text)))
+    if (!from || !to || to < from)
         return;
-    text[strcspn(text, "\n")] = '\0';
-    for (char *at = text; *at; at++)
+    snprintf(culprit->comm, sizeof(culprit->comm), "%.*s", (int)(to - from - 1), from + 1);
+    for (char *at = culprit->comm; *at; at++)
         if (!isprint((unsigned char)*at))
             *at = '?';
-    snprintf(culprit->comm, sizeof(culprit->comm), "%.31s", text);
 }
 
 static void read_uid(const char *proc, struct vp_culprit *culprit)
@@ -76,15 +86,12 @@ static void read_uid(const char *proc, struct vp_culprit *culprit)
 }
 
 /* Majors as in the kernel's Documentation/admin-guide/devices.txt. */
-static void read_tty(const char *proc, struct vp_culprit *culprit)
+static void take_tty(const char *text, struct vp_culprit *culprit)
 {
-    char text[2048];
     const char *field;
     unsigned long device;
     unsigned major, minor;
 
-    if (!read_of(proc, culprit->pid, "stat", text, sizeof(text)))
-        return;
     field = stat_field(text, 7);
     device = field && isdigit((unsigned char)*field) ? strtoul(field, NULL, 10) : 0;
     major = (unsigned)(device >> 8 & 0xfff);
@@ -146,12 +153,13 @@ static void unit_of_path(const char *path, char *unit, size_t size)
     }
 }
 
-static void read_unit(const char *proc, struct vp_culprit *culprit)
+void vp_culprit_unit_of(const char *proc, pid_t pid, char *unit, size_t size)
 {
     char text[16384];
 
-    if (read_of(proc, culprit->pid, "cgroup", text, sizeof(text)))
-        unit_of_path(systemd_path(text), culprit->unit, sizeof(culprit->unit));
+    unit[0] = '\0';
+    if (read_of(proc, pid, "cgroup", text, sizeof(text)))
+        unit_of_path(systemd_path(text), unit, size);
 }
 
 /* kernfs's handle (FILEID_KERNFS of linux/exportfs.h) is the inode's number. */
@@ -185,11 +193,15 @@ void vp_culprit_unit(const char *v2_mount, uint64_t group, char *unit, size_t si
 
 void vp_culprit_of(const char *proc, pid_t pid, struct vp_culprit *culprit)
 {
+    char text[2048];
+
     *culprit = (struct vp_culprit){.pid = pid, .uid = -1};
     if (pid <= 0)
         return;
-    read_comm(proc, culprit);
+    if (read_of(proc, pid, "stat", text, sizeof(text))) {
+        take_comm(text, culprit);
+        take_tty(text, culprit);
+    }
     read_uid(proc, culprit);
-    read_tty(proc, culprit);
-    read_unit(proc, culprit);
+    vp_culprit_unit_of(proc, pid, culprit->unit, sizeof(culprit->unit));
 }

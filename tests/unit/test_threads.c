@@ -116,9 +116,9 @@ static const struct {
     long uid;
     const char *unit, *tty;
 } culprits[] = {
-    {"v1", 991, "task?set", 1000, "session-3.scope", "pts/2"},
+    {"v1", 991, "task)?set", 1000, "session-3.scope", "pts/2"},
     {"v1", 992, "agetty", -1, "", "tty1"},
-    {"v1", 993, "", -1, "", "ttyS1"},
+    {"v1", 993, "x", -1, "", "ttyS1"},
     {"v1", 5999, "", -1, "", ""},
     {"v1", 0, "", -1, "", ""},
     {"v2", 801, "irqbalance", -1, "cron.service", ""},
