@@ -241,6 +241,20 @@ int vp_drift_compare(const struct vp_pins *wanted, const struct vp_seen *seen, s
     return compare_missing(wanted, seen, seen_count, diffs);
 }
 
+void vp_drift_drop_missing(struct vp_diffs *diffs)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < diffs->count; i++) {
+        if (diffs->item[i].kind == VP_DRIFT_MISSING)
+            continue;
+        if (kept != i)
+            diffs->item[kept] = diffs->item[i];
+        kept++;
+    }
+    diffs->count = kept;
+}
+
 int vp_drift_compare_pins(const struct vp_pins *wanted, const struct vp_pins *libvirt,
                           const struct vp_cpuset *online, struct vp_diffs *diffs)
 {

@@ -86,6 +86,9 @@ void vp_drift_group(const struct vp_pins *wanted, const struct vp_pin *pin, cons
 int vp_drift_compare(const struct vp_pins *wanted, const struct vp_seen *seen, size_t seen_count,
                      const struct vp_cpuset *online, struct vp_diffs *diffs);
 
+/* Takes the missing out: of some of a guest's threads nobody can tell which are. */
+void vp_drift_drop_missing(struct vp_diffs *diffs);
+
 /* libvirt's pins against the wanted ones, kind pin; a thread without a pin in
  * libvirt counts as `all_online`. */
 int vp_drift_compare_pins(const struct vp_pins *wanted, const struct vp_pins *libvirt,

@@ -34,6 +34,7 @@ int vp_enforcer_open(struct vp_enforcer *enforcer, struct vp_error *err)
     enforcer->definition_fd = enforcer->uevent_fd = enforcer->intent.fd = -1;
     enforcer->memwork.fd = -1;
     enforcer->first_sync = true;
+    enforcer->pid = getpid();
     if (vp_engine_open_here(engine, &enforcer->where, enforcer->topology, err) < 0)
         return -1;
     engine->lock_ms = LOCK_MS;
@@ -90,7 +91,7 @@ struct vp_watched *vp_enforcer_named(struct vp_enforcer *enforcer, const char *n
 
 static int64_t next_due(const struct vp_enforcer *enforcer)
 {
-    int64_t next = 0;
+    int64_t next = enforcer->noted ? vp_clock_us() : 0;
 
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         int64_t at = enforcer->guest[i]->look_at_us;
@@ -101,19 +102,33 @@ static int64_t next_due(const struct vp_enforcer *enforcer)
     return next;
 }
 
+/* What events told of comes before all else. */
+static void first_looks(struct vp_enforcer *enforcer)
+{
+    /* Whatever woke us: libvirt may have begun to work on a guest. */
+    vp_writes_drain(enforcer);
+    vp_trace_drain(enforcer);
+    if (!enforcer->noted)
+        return;
+    enforcer->noted = false;
+    for (size_t i = 0; i < enforcer->guest_count; i++)
+        if (enforcer->guest[i]->first)
+            vp_repair_first(enforcer, enforcer->guest[i]);
+}
+
 void vp_enforcer_run_due(struct vp_enforcer *enforcer)
 {
     int64_t next;
 
-    /* Whatever woke us: libvirt may have begun to work on a guest. */
-    vp_writes_drain(enforcer);
-    vp_trace_drain(enforcer);
+    first_looks(enforcer);
     vp_sync(enforcer);
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         struct vp_watched *guest = enforcer->guest[i];
 
-        if (guest->look_at_us != 0 && guest->look_at_us <= vp_clock_us())
-            vp_repair_look(enforcer, guest);
+        if (guest->look_at_us == 0 || guest->look_at_us > vp_clock_us())
+            continue;
+        vp_repair_look(enforcer, guest);
+        first_looks(enforcer); /* where many are looked at nobody waits for the last of them */
     }
     if (!enforcer->due)
         return;

@@ -34,8 +34,6 @@ static int on_due(sd_event_source *source, uint64_t usec, void *data)
     struct vp_enforcer *enforcer = data;
 
     (void)source, (void)usec;
-    vp_writes_drain(enforcer);
-    vp_trace_drain(enforcer);
     vp_enforcer_run_due(enforcer);
     return 0;
 }

@@ -8,7 +8,9 @@
 #include "decide/error.h"
 #include "enforcer/above.h"
 #include "enforcer/enforcer.h"
+#include "enforcer/first.h"
 #include "enforcer/judge.h"
+#include "enforcer/look.h"
 #include "enforcer/memlook.h"
 #include "enforcer/patience.h"
 #include "enforcer/pins.h"
@@ -21,114 +23,17 @@
 
 /* A thread that a repair could not put right is tried again after this. */
 #define AGAIN_US 1000000
-/* A write is the likely cause of a mask that changed at most this much later. */
-#define LIKELY_US 1000000
-
-/* All of one look. */
-struct look {
-    struct vp_enforcer *enforcer;
-    struct vp_watched *guest;
-    int64_t now_us;
-    struct vp_threads threads;
-    struct vp_seen_list seen;
-    struct vp_pins pins; /* wanted */
-    struct vp_diffs diffs;
-    bool *repair;              /* of the same index as diffs: is to be put right */
-    struct vp_threads touched; /* those that the repair is about; items of its own */
-    bool follow_libvirt, setting_up;
-};
-
-static void clear(struct look *look)
-{
-    vp_threads_clear(&look->threads);
-    vp_seen_clear(&look->seen);
-    vp_pins_clear(&look->pins);
-    vp_diffs_clear(&look->diffs);
-    free(look->repair);
-    free(look->touched.item);
-}
-
-/* ---- seeing ---- */
-
-static int gather(struct look *look, struct vp_error *err)
-{
-    struct vp_watched *guest = look->guest;
-    struct vp_engine *engine = &look->enforcer->engine;
-
-    if (vp_watched_refresh(guest, engine, err) < 0)
-        return -1;
-    /* Whoever read the status anew: a sync does, too. */
-    vp_sync_outgrown(look->enforcer, guest);
-    if (vp_threads_list(&engine->cgroups, guest->row.pid, guest->status, guest->root,
-                        &look->threads, err) < 0)
-        return -1;
-    /* First, so that no change falls between seeing and following. */
-    vp_trace_follow(look->enforcer->trace, &guest->followed, &look->threads);
-    if (vp_pin_look(&engine->cgroups, &look->threads, guest->root, &look->seen, err) < 0)
-        return -1;
-    if (vp_packed_get(&guest->pins, &look->pins) < 0 ||
-        vp_drift_compare(&look->pins, look->seen.item, look->seen.count, &engine->topology->online,
-                         &look->diffs) < 0)
-        return vp_fail(err, VP_HOST, "out of memory");
-    look->repair = calloc(look->diffs.count + 1, sizeof(*look->repair));
-    look->touched.item = calloc(look->seen.count + 1, sizeof(*look->touched.item));
-    look->touched.pid = guest->row.pid;
-    if (!look->repair || !look->touched.item)
-        return vp_fail(err, VP_HOST, "out of memory");
-    return 0;
-}
-
-static const char *group_of(const struct look *look, const struct vp_diff *diff)
-{
-    for (size_t i = 0; i < look->seen.count; i++) {
-        if (look->seen.item[i].tid == diff->tid && look->seen.item[i].role == diff->role)
-            return look->seen.item[i].group;
-    }
-    return "";
-}
-
-/* Who wrote the file; of a mask, who called for it, else who wrote the thread's
- * group just before. */
-static void find_culprit(const struct look *look, const struct vp_diff *diff, struct vp_culprit *by,
-                         int64_t *event_us)
-{
-    const struct vp_write *write;
-    const struct vp_call *call;
-    char where[sizeof(diff->where)];
-
-    *by = (struct vp_culprit){.uid = -1};
-    *event_us = look->guest->event_us ? look->guest->event_us : look->now_us;
-    if (diff->kind == VP_DRIFT_AFFINITY)
-        snprintf(where, sizeof(where), "%.490s/cpuset.cpus", group_of(look, diff));
-    else
-        snprintf(where, sizeof(where), "%s", diff->where);
-    call = diff->kind == VP_DRIFT_AFFINITY || diff->kind == VP_DRIFT_GROUP
-               ? vp_watched_call(look->guest, diff->tid)
-               : NULL;
-    write = vp_watched_write(look->guest, where);
-    /* A cpuset changes the masks of its threads, too: the later one it was. */
-    if (call && !call->scheduler && (!write || write->at_us < call->at_us)) {
-        *by = call->by;
-        *event_us = call->at_us;
-        return;
-    }
-    if (!write || (diff->kind == VP_DRIFT_AFFINITY && look->now_us - write->at_us > LIKELY_US))
-        return;
-    *by = write->by;
-    by->exact = diff->kind != VP_DRIFT_AFFINITY && write->by.pid > 0;
-    *event_us = write->at_us;
-}
 
 /* ---- judging ---- */
 
-static bool repairable(const struct look *look, enum vp_drift_kind kind)
+static bool repairable(const struct vp_look *look, enum vp_drift_kind kind)
 {
     return kind == VP_DRIFT_CPUSET || kind == VP_DRIFT_AFFINITY ||
            (kind == VP_DRIFT_CPUSET_ABOVE && look->enforcer->engine.set->host.manage_slices);
 }
 
 /* Which group above, and how it keeps the CPUs out. What stands is known. */
-static void find_above(const struct look *look, struct vp_diff *diff)
+static void find_above(const struct vp_look *look, struct vp_diff *diff)
 {
     const struct vp_watched *guest = look->guest;
     struct vp_case *seen = vp_record_find(look->guest, diff->role, diff->index, diff->kind);
@@ -136,7 +41,7 @@ static void find_above(const struct look *look, struct vp_diff *diff)
     if (!seen || !seen->standing)
         seen = vp_record_find(look->guest, diff->role, diff->index, VP_DRIFT_PARTITION);
     if (!seen || !seen->standing || guest->event_us != 0) {
-        vp_above_where(&look->enforcer->engine.cgroups, group_of(look, diff),
+        vp_above_where(&look->enforcer->engine.cgroups, vp_look_group(look, diff),
                        &look->enforcer->engine.topology->online, diff);
         return;
     }
@@ -145,7 +50,7 @@ static void find_above(const struct look *look, struct vp_diff *diff)
     snprintf(diff->where, sizeof(diff->where), "%s", seen->record.where);
 }
 
-static void drifted(struct look *look, size_t number)
+static void drifted(struct vp_look *look, size_t number)
 {
     struct vp_diff *diff = &look->diffs.item[number];
     enum vp_drift_state state;
@@ -162,7 +67,7 @@ static void drifted(struct look *look, size_t number)
     seen = vp_record_case(look->guest, diff->role, diff->index, diff->kind);
     if (!seen)
         return;
-    find_culprit(look, diff, &by, &event_us);
+    vp_look_culprit(look, diff, &by, &event_us);
     vp_record_seen(look->guest, seen, diff, &by, event_us);
     state = vp_patience_state(look->enforcer, look->guest, seen, look->now_us);
     if (state == VP_DRIFT_REPAIRED && repairable(look, diff->kind))
@@ -171,7 +76,7 @@ static void drifted(struct look *look, size_t number)
         vp_record_state(seen, state == VP_DRIFT_REPAIRED ? VP_DRIFT_OPEN : state, -1);
 }
 
-static void judge(struct look *look)
+static void judge(struct vp_look *look)
 {
     struct vp_watched *guest = look->guest;
     const struct vp_judgement judgement = {
@@ -212,7 +117,7 @@ static void judge(struct look *look)
     }
 }
 
-static void wait_for_libvirt(struct look *look)
+static void wait_for_libvirt(struct vp_look *look)
 {
     struct vp_watched *guest = look->guest;
 
@@ -235,7 +140,7 @@ static void wait_for_libvirt(struct look *look)
 
 /* The thread of a difference and, where its group is written, all that are in
  * it: older kernels reset their masks at such a write. */
-static bool is_touched(const struct look *look, const struct vp_seen *seen)
+static bool is_touched(const struct vp_look *look, const struct vp_seen *seen)
 {
     for (size_t i = 0; i < look->diffs.count; i++) {
         const struct vp_diff *diff = &look->diffs.item[i];
@@ -245,21 +150,17 @@ static bool is_touched(const struct look *look, const struct vp_seen *seen)
         if (diff->tid == seen->tid)
             return true;
         if (diff->kind == VP_DRIFT_CPUSET && seen->group[0] &&
-            strcmp(group_of(look, diff), seen->group) == 0)
+            strcmp(vp_look_group(look, diff), seen->group) == 0)
             return vp_judge_settled(look->guest, seen);
     }
     return false;
 }
 
-static void choose_threads(struct look *look)
+static void choose_threads(struct vp_look *look)
 {
-    for (size_t i = 0; i < look->seen.count; i++) {
-        const struct vp_seen *seen = &look->seen.item[i];
-
-        if (is_touched(look, seen))
-            look->touched.item[look->touched.count++] =
-                (struct vp_thread){.role = seen->role, .index = seen->index, .tid = seen->tid};
-    }
+    for (size_t i = 0; i < look->seen.count; i++)
+        if (is_touched(look, &look->seen.item[i]))
+            look->touched.item[look->touched.count++] = look->seen.item[i];
 }
 
 static bool still_differs(const struct vp_diffs *left, const struct vp_diff *diff)
@@ -272,7 +173,7 @@ static bool still_differs(const struct vp_diffs *left, const struct vp_diff *dif
 }
 
 /* Differences that the journal has not had: it hears of them after the repair. */
-static void keep_intent(struct look *look)
+static void keep_intent(struct vp_look *look)
 {
     for (size_t i = 0; i < look->diffs.count; i++) {
         const struct vp_diff *diff = &look->diffs.item[i];
@@ -287,7 +188,7 @@ static void keep_intent(struct look *look)
 }
 
 /* [host] manage-slices: the groups above, before the guest's own. */
-static void widen(struct look *look)
+static void widen(struct vp_look *look)
 {
     const struct vp_engine *engine = &look->enforcer->engine;
     struct vp_error err = {0};
@@ -296,27 +197,28 @@ static void widen(struct look *look)
         const struct vp_diff *diff = &look->diffs.item[i];
 
         if (look->repair[i] && diff->kind == VP_DRIFT_CPUSET_ABOVE &&
-            vp_above_widen(&engine->cgroups, group_of(look, diff), &diff->wanted,
+            vp_above_widen(&engine->cgroups, vp_look_group(look, diff), &diff->wanted,
                            &engine->topology->online, &err) < 0)
             vp_enforcer_complain(look->enforcer, &err);
     }
 }
 
-static void repair(struct look *look)
+static void repair(struct vp_look *look)
 {
     struct vp_enforcer *enforcer = look->enforcer;
     struct vp_watched *guest = look->guest;
     struct vp_pin_report report = {0};
     struct vp_error err = {0};
 
-    choose_threads(look);
+    if (look->diffs.count > 0)
+        choose_threads(look);
     if (look->touched.count == 0)
         return;
     keep_intent(look);
     if (enforcer->engine.set->host.manage_slices)
         widen(look);
-    if (vp_pin_apply(&enforcer->engine.cgroups, &look->touched, guest->root, &look->pins,
-                     &enforcer->engine.topology->online, false, &report, &err) < 0)
+    if (vp_pin_apply_seen(&enforcer->engine.cgroups, &look->touched, guest->root, &look->pins,
+                          &enforcer->engine.topology->online, &report, &err) < 0)
         vp_fail(&err, VP_HOST, "out of memory");
     if (err.code != VP_OK && err.code != VP_GONE) {
         vp_wrap(&err, "%s", guest->row.name);
@@ -341,7 +243,7 @@ static void repair(struct look *look)
 
 /* ---- the whole ---- */
 
-static void finish(struct look *look)
+static void finish(struct vp_look *look)
 {
     struct vp_watched *guest = look->guest;
 
@@ -352,7 +254,11 @@ static void finish(struct look *look)
     vp_pins_look(look->enforcer, guest, look->now_us);
     vp_record_save(look->enforcer, guest);
     vp_intent_done(&look->enforcer->intent);
-    vp_watched_remember(guest, &look->threads);
+    vp_watched_remember(guest, &look->threads, look->touched.count == 0 ? &look->seen : NULL);
+    /* What came meanwhile is forgotten with the rest. */
+    if (guest->first)
+        vp_watched_due(guest, look->now_us);
+    guest->first = false;
     vp_watched_forget_events(guest);
     if (vp_now_ms() - guest->pins_since_ms > VP_NEW_PLAN_MS)
         vp_pins_clear(&guest->before);
@@ -362,7 +268,7 @@ static void finish(struct look *look)
 
 /* libvirt has begun to work on the guest since we began to look: its step is
  * not ours to undo half-way. */
-static bool interrupted(struct look *look)
+static bool interrupted(struct vp_look *look)
 {
     struct vp_watched *guest = look->guest;
     int64_t wait;
@@ -377,12 +283,20 @@ static bool interrupted(struct look *look)
     return true;
 }
 
-static void look_now(struct look *look)
+/* Something may be written that the plan wants. */
+static bool acts(const struct vp_look *look)
+{
+    const struct vp_plan *plan = vp_watched_plan(look->guest);
+
+    return look->diffs.count > 0 || (plan && vp_tuning_any(&plan->tuning));
+}
+
+static void look_now(struct vp_look *look)
 {
     struct vp_watched *guest = look->guest;
     struct vp_error err = {0};
 
-    if (gather(look, &err) < 0) {
+    if (vp_look_all(look, &err) < 0) {
         if (err.code == VP_GONE) {
             look->enforcer->adopt_at_us = look->now_us + AGAIN_US;
             return;
@@ -396,7 +310,7 @@ static void look_now(struct look *look)
     if (guest->status->job)
         return;
     /* Compared with a plan that is no longer the newest: the new one first. */
-    if (vp_sync_outdated(look->enforcer)) {
+    if (acts(look) && vp_sync_outdated(look->enforcer)) {
         vp_watched_due(guest, look->now_us);
         return;
     }
@@ -409,25 +323,85 @@ static void look_now(struct look *look)
     vp_memlook(look->enforcer, guest, look->now_us);
     finish(look);
     /* A decision made while we wrote may want something else than what we wrote. */
-    if (vp_sync_outdated(look->enforcer))
+    if (acts(look) && vp_sync_outdated(look->enforcer))
         vp_watched_due(guest, vp_clock_us());
+}
+
+/* May it be judged now? If not, it is looked at when it may. */
+static bool may_look(struct vp_watched *guest, int64_t now_us)
+{
+    int64_t wait = vp_patience_wait(guest, now_us);
+
+    if (guest->row.state != VP_GUEST_RUNNING || guest->row.pid <= 0)
+        return false;
+    if (wait > 0) {
+        vp_watched_due(guest, now_us + wait);
+        return false;
+    }
+    guest->busy_since_us = 0;
+    return true;
 }
 
 void vp_repair_look(struct vp_enforcer *enforcer, struct vp_watched *guest)
 {
-    struct look look = {.enforcer = enforcer, .guest = guest, .now_us = vp_clock_us()};
-    int64_t wait = vp_patience_wait(guest, look.now_us);
+    struct vp_look look = {.enforcer = enforcer, .guest = guest, .now_us = vp_clock_us()};
 
     guest->look_at_us = 0;
-    if (guest->row.state != VP_GUEST_RUNNING || guest->row.pid <= 0)
+    guest->first = false;
+    if (!may_look(guest, look.now_us))
         return;
-    if (wait > 0) {
-        vp_watched_due(guest, look.now_us + wait);
-        return;
-    }
-    guest->busy_since_us = 0;
     if (vp_watched_audit(guest))
         guest->fresh = false;
     look_now(&look);
-    clear(&look);
+    vp_look_clear(&look);
+}
+
+/* ---- the first look ---- */
+
+/* Where not all is as usual, all of it is looked at. */
+static bool usual(const struct vp_enforcer *enforcer, const struct vp_watched *guest)
+{
+    return !enforcer->disabled && !enforcer->sync_wanted && !enforcer->adopt_wanted &&
+           !guest->fresh && !guest->waiting && guest->resolved && guest->root[0] && guest->status &&
+           !guest->status->job && !guest->status_changed && guest->setup_since_us == 0 &&
+           guest->libvirt_since_us == 0 && !vp_watched_audit(guest) && !vp_patience_held(guest);
+}
+
+/* False if more of the guest has to be seen at once. */
+static bool look_first(struct vp_look *look)
+{
+    struct vp_watched *guest = look->guest;
+    bool contested;
+
+    if (!usual(look->enforcer, guest) ||
+        !vp_first_threads(guest, vp_now_ms(), &look->threads, &contested))
+        return false;
+    vp_first_taken(guest);
+    if (contested)
+        vp_watched_due(guest, look->now_us + VP_FIRST_CONTESTED_US);
+    if (look->threads.count == 0)
+        return true;
+    if (vp_sync_outdated(look->enforcer) || vp_look_some(look, NULL) < 0)
+        return false;
+    if (interrupted(look))
+        return true;
+    judge(look);
+    repair(look);
+    vp_record_save(look->enforcer, guest);
+    vp_intent_done(&look->enforcer->intent);
+    vp_watched_due(guest, vp_clock_us() + VP_FIRST_THEN_FULL_US);
+    return !guest->waiting && !look->setting_up && !look->follow_libvirt &&
+           !vp_sync_outdated(look->enforcer);
+}
+
+void vp_repair_first(struct vp_enforcer *enforcer, struct vp_watched *guest)
+{
+    struct vp_look look = {.enforcer = enforcer, .guest = guest, .now_us = vp_clock_us()};
+
+    guest->first = false;
+    if (!may_look(guest, look.now_us))
+        return;
+    if (!look_first(&look))
+        vp_watched_due(guest, look.now_us);
+    vp_look_clear(&look);
 }

@@ -10,4 +10,9 @@ struct vp_watched;
  * the next look where something has to wait. */
 void vp_repair_look(struct vp_enforcer *enforcer, struct vp_watched *guest);
 
+/* What somebody just wrote or called for, before anything else is looked at:
+ * only the threads that it was about. The guest is due for a full look after
+ * that, at once where one thread is not enough to judge by. */
+void vp_repair_first(struct vp_enforcer *enforcer, struct vp_watched *guest);
+
 #endif

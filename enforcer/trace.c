@@ -127,7 +127,6 @@ static int on_ring(sd_event_source *source, int fd, uint32_t events, void *data)
     struct vp_enforcer *enforcer = data;
 
     (void)source, (void)fd, (void)events;
-    vp_trace_drain(enforcer);
     vp_enforcer_run_due(enforcer);
     return 0;
 }

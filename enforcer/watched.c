@@ -201,20 +201,41 @@ static unsigned long count_links(pid_t pid)
     return stat(path, &st) < 0 ? 0 : (unsigned long)st.st_nlink;
 }
 
-void vp_watched_remember(struct vp_watched *guest, struct vp_threads *threads)
+/* Bytes of the kernel's masks: the same until the next boot. */
+static size_t kernels_mask(void)
 {
+    static size_t known;
     unsigned char own[VP_CPU_MAX / 8];
-    long size = read_mask(0, own, sizeof(own));
+    long size;
+
+    if (known == 0) {
+        size = read_mask(0, own, sizeof(own));
+        known = size > 0 ? (size_t)size : sizeof(own);
+    }
+    return known;
+}
+
+void vp_watched_remember(struct vp_watched *guest, struct vp_threads *threads,
+                         const struct vp_seen_list *seen)
+{
+    bool all_seen = seen && seen->count == threads->count;
 
     vp_threads_clear(&guest->threads);
     guest->threads = *threads;
     *threads = (struct vp_threads){0};
     free(guest->mask);
-    guest->mask_size = size > 0 ? (size_t)size : sizeof(own);
+    guest->mask_size = kernels_mask();
     guest->mask = calloc(guest->threads.count + 1, guest->mask_size);
     guest->task_links = count_links(guest->row.pid);
-    for (size_t i = 0; guest->mask && i < guest->threads.count; i++)
-        read_mask(guest->threads.item[i].tid, guest->mask + i * guest->mask_size, guest->mask_size);
+    for (size_t i = 0; guest->mask && i < guest->threads.count; i++) {
+        unsigned char *mask = guest->mask + i * guest->mask_size;
+
+        /* a set's words are the kernel's mask as it stands */
+        if (all_seen)
+            memcpy(mask, seen->item[i].affinity.w, guest->mask_size);
+        else
+            read_mask(guest->threads.item[i].tid, mask, guest->mask_size);
+    }
 }
 
 bool vp_watched_quiet(const struct vp_watched *guest)
@@ -239,6 +260,23 @@ bool vp_watched_knows(const struct vp_watched *guest, pid_t tid)
             return true;
     }
     return false;
+}
+
+struct vp_write *vp_watched_write_add(struct vp_watched *guest, const char *where, bool *lost)
+{
+    struct vp_write *write = NULL;
+
+    *lost = false;
+    for (size_t i = 0; i < VP_WRITES_KEPT && !write; i++)
+        if (guest->write[i].at_us != 0 && strcmp(guest->write[i].where, where) == 0)
+            write = &guest->write[i];
+    if (!write) {
+        write = &guest->write[guest->writes++ % VP_WRITES_KEPT];
+        *lost = write->at_us != 0 && !write->taken;
+    }
+    memset(write, 0, sizeof(*write));
+    snprintf(write->where, sizeof(write->where), "%.*s", (int)sizeof(write->where) - 1, where);
+    return write;
 }
 
 const struct vp_write *vp_watched_write(const struct vp_watched *guest, const char *where)

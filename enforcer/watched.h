@@ -36,6 +36,7 @@ struct vp_write {
     struct vp_culprit by;
     bool libvirt; /* the daemon's */
     bool foreign; /* neither libvirt's nor ours */
+    bool taken;   /* it had its first look (enforcer/first.h) */
     int64_t at_us;
 };
 #define VP_WRITES_KEPT 8
@@ -47,6 +48,8 @@ struct vp_call {
     bool scheduler; /* its scheduling class, else its affinity */
     bool libvirt;   /* the daemon's */
     bool foreign;   /* neither libvirt's nor ours */
+    bool moved;     /* it is no call, but the thread was put into another group */
+    bool taken;     /* it had its first look */
     int64_t at_us;
 };
 #define VP_CALLS_MAX 1024
@@ -61,6 +64,7 @@ struct vp_watched {
     bool waiting;             /* something differs that may not be applied yet */
     bool resolved;            /* the row's wants are in pins, and freed */
     bool wants;               /* the plan wants something of some thread */
+    bool first;               /* what happened is to have its first look (enforcer/first.h) */
     unsigned *iothread;       /* the I/O threads that the plan has; owned */
     size_t iothread_count;
     struct vp_packed pins; /* what each thread should have now */
@@ -111,14 +115,19 @@ int vp_watched_resolve(struct vp_watched *guest, const struct vp_cpuset *pool, i
  * VP_GONE if the guest has ended. */
 int vp_watched_refresh(struct vp_watched *guest, struct vp_engine *engine, struct vp_error *err);
 
-/* Keeps threads and masks for the next quick look. Takes *threads over. */
-void vp_watched_remember(struct vp_watched *guest, struct vp_threads *threads);
+/* Keeps threads and masks for the next quick look. Takes *threads over. The masks
+ * are those of `seen`, or with NULL, or where a thread is not in it, read now. */
+void vp_watched_remember(struct vp_watched *guest, struct vp_threads *threads,
+                         const struct vp_seen_list *seen);
 /* The sweep's cheap question: are there the same threads with the same masks
  * as at the last full look? One stat and one sched_getaffinity a thread. */
 bool vp_watched_quiet(const struct vp_watched *guest);
 /* Whether that thread was there at the last full look. */
 bool vp_watched_knows(const struct vp_watched *guest, pid_t tid);
 
+/* A place for a write to that file, in the place of an older one; *lost is set
+ * if that was of another file and had not been looked at. */
+struct vp_write *vp_watched_write_add(struct vp_watched *guest, const char *where, bool *lost);
 /* The last write to that file since the last look, NULL: none was seen. */
 const struct vp_write *vp_watched_write(const struct vp_watched *guest, const char *where);
 

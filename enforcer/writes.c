@@ -14,18 +14,30 @@
 #include "decide/error.h"
 #include "enforcer/calls.h"
 #include "enforcer/enforcer.h"
+#include "enforcer/first.h"
 #include "enforcer/patience.h"
 #include "host/clock.h"
 
-static enum vp_writer writer_of(const struct vp_enforcer *enforcer, pid_t pid,
-                                struct vp_culprit *by)
+/* Who wrote; asked once for events that came together. */
+struct author {
+    bool known;
+    struct vp_culprit by;
+    enum vp_writer writer;
+};
+
+static const struct author *author_of(const struct vp_enforcer *enforcer, pid_t pid,
+                                      struct author *author)
 {
-    *by = (struct vp_culprit){.uid = -1};
+    if (author->known && author->by.pid == pid && pid > 0)
+        return author;
+    author->by = (struct vp_culprit){.uid = -1};
     if (pid > 0) /* 0: of a PID namespace that is none of ours */
-        vp_culprit_of("/proc", pid, by);
-    by->pid = pid;
-    by->exact = pid > 0;
-    return vp_patience_writer(enforcer, by);
+        vp_culprit_of("/proc", pid, &author->by);
+    author->by.pid = pid;
+    author->by.exact = pid > 0;
+    author->writer = vp_patience_writer(enforcer, &author->by);
+    author->known = true;
+    return author;
 }
 
 static bool same_file(const char *path, const struct stat *file)
@@ -131,30 +143,35 @@ static bool above_guest(const struct vp_enforcer *enforcer, const struct vp_watc
     return false;
 }
 
-static void note(struct vp_watched *guest, const char *where, const struct vp_culprit *by,
-                 enum vp_writer writer, int64_t now_us)
+static void note(struct vp_enforcer *enforcer, struct vp_watched *guest, const char *where,
+                 const struct author *author)
 {
-    struct vp_write *write = &guest->write[guest->writes++ % VP_WRITES_KEPT];
-    int64_t wait = writer == VP_WRITER_LIBVIRT ? VP_DAEMON_WRITE_US
-                   : writer == VP_WRITER_OURS  ? VP_OWN_WRITE_US
-                                               : 0;
+    bool lost;
+    struct vp_write *write = vp_watched_write_add(guest, where, &lost);
+    int64_t now_us = vp_clock_us();
+    int64_t wait = author->writer == VP_WRITER_LIBVIRT ? VP_DAEMON_WRITE_US
+                   : author->writer == VP_WRITER_OURS  ? VP_OWN_WRITE_US
+                                                       : 0;
 
-    snprintf(write->where, sizeof(write->where), "%.*s", (int)sizeof(write->where) - 1, where);
-    write->by = *by;
-    write->libvirt = writer == VP_WRITER_LIBVIRT;
-    write->foreign = writer == VP_WRITER_OTHER;
+    enforcer->noted = true;
+    write->by = author->by;
+    write->libvirt = author->writer == VP_WRITER_LIBVIRT;
+    write->foreign = author->writer == VP_WRITER_OTHER;
     write->at_us = now_us;
     if (guest->event_us == 0)
         guest->event_us = now_us;
     if (wait > 0)
         vp_patience_busy(guest, now_us, wait);
-    vp_watched_due(guest, now_us + wait);
+    if (write->foreign && !lost && vp_first_is_cpus(guest, where))
+        guest->first = true; /* it has to be fast */
+    else
+        vp_watched_due(guest, now_us + wait);
 }
 
 /* A thread that is in that list now was put there by this write, or was there. */
-static void take_moved(struct vp_enforcer *enforcer, const char *list, const struct vp_culprit *by,
-                       int64_t now_us)
+static void take_moved(struct vp_enforcer *enforcer, const char *list, const struct vp_culprit *by)
 {
+    int64_t now_us = vp_clock_us();
     const char *at = list;
 
     while (*at) {
@@ -166,10 +183,12 @@ static void take_moved(struct vp_enforcer *enforcer, const char *list, const str
         if (call) {
             call->by = *by;
             call->foreign = true;
+            call->moved = true;
             call->at_us = now_us;
             if (guest->event_us == 0)
                 guest->event_us = now_us;
             vp_watched_due(guest, now_us);
+            enforcer->noted = true;
         }
         at = end + strspn(end, "\n");
         if (end == at && *at)
@@ -180,8 +199,7 @@ static void take_moved(struct vp_enforcer *enforcer, const char *list, const str
 /* Somebody moved threads into a group that is none of a guest's. Which they
  * were the event does not say: those of a guest are in the group's list now.
  * Container managers do this all day: a long list is left to the sweep. */
-static void take_move(struct vp_enforcer *enforcer, int fd, const struct vp_culprit *by,
-                      int64_t now_us)
+static void take_move(struct vp_enforcer *enforcer, int fd, const struct vp_culprit *by)
 {
     char list[16384];
     ssize_t length = pread(fd, list, sizeof(list) - 1, 0);
@@ -189,18 +207,15 @@ static void take_move(struct vp_enforcer *enforcer, int fd, const struct vp_culp
     if (length <= 0 || length == sizeof(list) - 1)
         return;
     list[length] = '\0';
-    take_moved(enforcer, list, by, now_us);
+    take_moved(enforcer, list, by);
 }
 
 /* A write to a guest's own file, or to one of a group above it. */
 static void take_setting(struct vp_enforcer *enforcer, const char *path, const struct stat *file,
-                         pid_t pid, int64_t now_us)
+                         pid_t pid, struct author *author)
 {
     const char *below = below_mount(enforcer, path);
-    enum vp_writer writer = VP_WRITER_OTHER;
     char where[PATH_MAX];
-    struct vp_culprit by;
-    bool known = false;
 
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         struct vp_watched *guest = enforcer->guest[i];
@@ -212,23 +227,17 @@ static void take_setting(struct vp_enforcer *enforcer, const char *path, const s
                 continue;
             snprintf(where, sizeof(where), "%s", path);
         }
-        if (!known)
-            writer = writer_of(enforcer, pid, &by);
-        known = true;
-        note(guest, where, &by, writer, now_us);
+        note(enforcer, guest, where, author_of(enforcer, pid, author));
     }
 }
 
-static void take_write(struct vp_enforcer *enforcer, int fd, pid_t pid, int64_t now_us)
+static void take_write(struct vp_enforcer *enforcer, int fd, pid_t pid, struct author *author)
 {
     char link[64], path[PATH_MAX];
-    struct vp_culprit by;
     struct stat file;
     const char *name;
     ssize_t length;
 
-    if (pid == getpid())
-        return;
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     length = readlink(link, path, sizeof(path) - 1);
     if (length <= 0)
@@ -238,26 +247,32 @@ static void take_write(struct vp_enforcer *enforcer, int fd, pid_t pid, int64_t 
     if (!name || (!is_setting(name + 1) && !is_move(name + 1)) || fstat(fd, &file) < 0)
         return;
     if (is_setting(name + 1))
-        take_setting(enforcer, path, &file, pid, now_us);
-    else if (writer_of(enforcer, pid, &by) == VP_WRITER_OTHER)
-        take_move(enforcer, fd, &by, now_us);
+        take_setting(enforcer, path, &file, pid, author);
+    else if (author_of(enforcer, pid, author)->writer == VP_WRITER_OTHER)
+        take_move(enforcer, fd, &author->by);
 }
 
 void vp_writes_drain(struct vp_enforcer *enforcer)
 {
     struct fanotify_event_metadata events[64];
-    ssize_t length;
+    ssize_t length = sizeof(events);
 
-    while (enforcer->fanotify >= 0 &&
+    /* Where there was room for one more there are none left. */
+    while (enforcer->fanotify >= 0 && length + sizeof(events[0]) > sizeof(events) &&
            (length = read(enforcer->fanotify, events, sizeof(events))) > 0) {
         const struct fanotify_event_metadata *event = events;
+        struct author author = {.known = false};
 
-        for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length)) {
-            if (event->mask & FAN_Q_OVERFLOW)
+        for (ssize_t left = length; FAN_EVENT_OK(event, left);
+             event = FAN_EVENT_NEXT(event, left)) {
+            if (event->mask & FAN_Q_OVERFLOW) {
                 vp_sight_lost(enforcer, VP_SIGHT_WRITES);
+                enforcer->noted = true;
+            }
             if (event->fd < 0)
                 continue;
-            take_write(enforcer, event->fd, event->pid, vp_clock_us());
+            if (event->pid != enforcer->pid)
+                take_write(enforcer, event->fd, event->pid, &author);
             close(event->fd);
         }
     }
@@ -288,6 +303,9 @@ static int on_write(sd_event_source *source, int fd, uint32_t events, void *data
 
     (void)fd, (void)events;
     vp_writes_drain(enforcer);
+    /* On a host with containers most writes are none of ours. */
+    if (!enforcer->noted && !enforcer->writes_limited)
+        return 0;
     vp_enforcer_run_due(enforcer);
     limit = fighting(enforcer);
     if (limit != enforcer->writes_limited &&

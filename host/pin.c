@@ -282,22 +282,6 @@ static bool widen_root(struct run *run)
 
 /* ---- the whole ---- */
 
-/* A thread that is not there is not for us to say: the caller may have asked
- * for some of a guest's threads only. */
-static void drop_missing(struct vp_diffs *diffs)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < diffs->count; i++) {
-        if (diffs->item[i].kind == VP_DRIFT_MISSING)
-            continue;
-        if (kept != i)
-            diffs->item[kept] = diffs->item[i];
-        kept++;
-    }
-    diffs->count = kept;
-}
-
 static int compare(struct run *run)
 {
     struct vp_diffs *left = &run->report->left;
@@ -305,7 +289,9 @@ static int compare(struct run *run)
     vp_diffs_clear(left);
     if (vp_drift_compare(run->pins, run->seen, run->count, run->online, left) < 0)
         return -1;
-    drop_missing(left);
+    /* A thread that is not there is not for us to say: the caller may have asked
+     * for some of a guest's threads only. */
+    vp_drift_drop_missing(left);
     return 0;
 }
 
@@ -343,60 +329,112 @@ static int put_in_force(struct run *run, struct vp_error *err)
     return compare(run);
 }
 
+/* One with a pin stays. */
+static void take_seen(struct run *run)
+{
+    struct vp_seen *seen = &run->seen[run->count];
+    const struct vp_pin *pin = pin_of(run, seen);
+
+    if (pin)
+        run->slot_of[run->count++] = add_slot(run, seen, pin);
+}
+
 static void find_threads(struct run *run, const struct vp_threads *threads)
 {
     for (size_t i = 0; i < threads->count; i++) {
-        struct vp_seen *seen = &run->seen[run->count];
-        const struct vp_pin *pin;
-
-        memset(seen, 0, sizeof(*seen));
-        if (vp_pin_locate(&run->eye, &threads->item[i], seen) < 0) {
+        memset(&run->seen[run->count], 0, sizeof(*run->seen));
+        if (vp_pin_locate(&run->eye, &threads->item[i], &run->seen[run->count]) < 0)
             run->report->gone++;
-            continue;
-        }
-        pin = pin_of(run, seen);
-        if (pin)
-            run->slot_of[run->count++] = add_slot(run, seen, pin);
+        else
+            take_seen(run);
     }
+}
+
+static int make_room(struct run *run, size_t count)
+{
+    size_t room = count ? count : 1;
+
+    run->seen = malloc(room * sizeof(*run->seen));
+    run->slot = calloc(room, sizeof(*run->slot));
+    run->slot_of = calloc(room, sizeof(*run->slot_of));
+    return run->seen && run->slot && run->slot_of ? 0 : -1;
+}
+
+/* Of threads, or where there are none of seen. */
+static int apply(struct run *run, const struct vp_threads *threads, const struct vp_seen_list *seen,
+                 struct vp_error *err)
+{
+    int result;
+
+    if (make_room(run, threads ? threads->count : seen->count) < 0)
+        return -1;
+    if (run->eye.root[0])
+        run->root_fd = open(run->eye.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (threads)
+        find_threads(run, threads);
+    for (size_t i = 0; seen && i < seen->count; i++) {
+        run->seen[run->count] = seen->item[i];
+        take_seen(run);
+    }
+    result = put_in_force(run, err);
+    if (result == 0)
+        tell_left(run);
+    if (run->root_fd >= 0)
+        close(run->root_fd);
+    return result;
+}
+
+static int end(struct run *run, int result, struct vp_error *err)
+{
+    free(run->seen);
+    free(run->slot);
+    free(run->slot_of);
+    if (result < 0) {
+        vp_diffs_clear(&run->report->left);
+        vp_fail(err, VP_HOST, "out of memory");
+    }
+    return result;
 }
 
 int vp_pin_apply(const struct vp_cgroups *cgroups, const struct vp_threads *threads,
                  const char *guest_root, const struct vp_pins *pins, const struct vp_cpuset *online,
                  bool always, struct vp_pin_report *report, struct vp_error *err)
 {
-    size_t room = threads->count ? threads->count : 1;
     struct run run = {.pins = pins,
                       .online = online,
                       .always = always,
                       .root_fd = -1,
                       .report = report,
                       .err = err};
-    int result = -1;
+    int result;
 
     *report = (struct vp_pin_report){0};
     if (err)
         *err = (struct vp_error){0};
-    run.seen = malloc(room * sizeof(*run.seen));
-    run.slot = calloc(room, sizeof(*run.slot));
-    run.slot_of = calloc(room, sizeof(*run.slot_of));
-    if (run.seen && run.slot && run.slot_of) {
-        vp_pin_eye_open(&run.eye, cgroups, threads->pid, guest_root);
-        if (run.eye.root[0])
-            run.root_fd = open(run.eye.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        find_threads(&run, threads);
-        result = put_in_force(&run, err);
-        if (result == 0)
-            tell_left(&run);
-        if (run.root_fd >= 0)
-            close(run.root_fd);
-        vp_pin_eye_close(&run.eye);
-    }
-    free(run.seen);
-    free(run.slot);
-    free(run.slot_of);
-    if (result < 0) {
-        vp_diffs_clear(&report->left);
-        vp_fail(err, VP_HOST, "out of memory");
-    }
-    return result;
+    vp_pin_eye_open(&run.eye, cgroups, threads->pid, guest_root);
+    result = apply(&run, threads, NULL, err);
+    vp_pin_eye_close(&run.eye);
+    return end(&run, result, err);
+}
+
+int vp_pin_apply_seen(const struct vp_cgroups *cgroups, const struct vp_seen_list *seen,
+                      const char *guest_root, const struct vp_pins *pins,
+                      const struct vp_cpuset *online, struct vp_pin_report *report,
+                      struct vp_error *err)
+{
+    struct run run = {
+        .eye = {.cgroups = cgroups,
+                .root = cgroups->version == VP_CGROUP_NONE ? "" : guest_root,
+                .task_fd = -1},
+        .pins = pins,
+        .online = online,
+        .root_fd = -1,
+        .report = report,
+        .err = err,
+    };
+
+    *report = (struct vp_pin_report){0};
+    if (err)
+        *err = (struct vp_error){0};
+    return end(&run, apply(&run, NULL, seen, err), err);
 }

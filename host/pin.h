@@ -42,4 +42,11 @@ int vp_pin_apply(const struct vp_cgroups *cgroups, const struct vp_threads *thre
                  const char *guest_root, const struct vp_pins *pins, const struct vp_cpuset *online,
                  bool always, struct vp_pin_report *report, struct vp_error *err);
 
+/* The same for threads that were looked at just now: where they are is not asked
+ * again. Only what differs is written. */
+int vp_pin_apply_seen(const struct vp_cgroups *cgroups, const struct vp_seen_list *seen,
+                      const char *guest_root, const struct vp_pins *pins,
+                      const struct vp_cpuset *online, struct vp_pin_report *report,
+                      struct vp_error *err);
+
 #endif

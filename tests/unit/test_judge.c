@@ -294,7 +294,7 @@ START_TEST(quiet_until_a_mask_changes)
 
     threads.item[0].tid = getpid();
     ck_assert(!vp_watched_quiet(&guest));
-    vp_watched_remember(&guest, &threads);
+    vp_watched_remember(&guest, &threads, NULL);
     ck_assert_uint_eq(threads.count, 0);
     ck_assert(vp_watched_quiet(&guest));
     ck_assert(vp_watched_knows(&guest, getpid()));
