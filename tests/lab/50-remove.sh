@@ -4,7 +4,6 @@
 . "$(dirname "$0")/guest/lib.sh"
 cd /var/lib/lab || exit 1
 [ -e virtpin.deb ] || lab_skip_all "virtpin was not installed from a package"
-online=$(lab_online)
 trap 'lab_install; lab_end' EXIT
 lab_install() {
     dpkg --force-confold --force-confmiss -i virtpin.deb </dev/null
@@ -17,22 +16,36 @@ placement = dedicated
 cpu-mode = custom
 cpu-models = Nehalem
 
+[policy keep]
+match-name = keep*
+mode = enforce
+placement = dedicated
+reserve = always
+
 [policy web]
 match-name = web*
 mode = enforce
 placement = shared
 CONF
+defined() {
+    assert_match "definition of $1" "*$2*" "$(virsh dumpxml --inactive "$1")"
+}
+check "a guest is defined whose CPUs are always its own" lab_define keep1 vcpus=2
+check "its definition has its pins" lab_wait 10 defined keep1 "<vcpupin vcpu='1' cpuset='"
+check "it has its CPUs while it is off" lab_wait 10 assert_guest keep1 state reserved
+kept=$(lab_guest_status keep1 cpus)
+check "one for each vCPU" assert_eq "number of CPUs $kept" 2 "$(lab_count "$kept")"
 check "a dedicated guest starts" lab_guest db1 vcpus=2
 check "a shared guest starts" lab_guest web1
 own=$(lab_cpus db1)
-pool=$(lab_minus "$online" "$own")
+pool=$(lab_minus "$(lab_undivided)" "$(lab_union "$own" "$kept")")
 pids="$(lab_qemu db1) $(lab_qemu web1)"
 in_place() {
     assert_eq "PIDs" "$pids" "$(lab_qemu db1) $(lab_qemu web1)" &&
         lab_one_each db1 2 && assert_eq "CPUs of db1" "$own" "$(lab_cpus db1)" && assert_at web1 vcpu 0 "$pool"
 }
-defined() {
-    assert_match "definition of $1" "*$2*" "$(virsh dumpxml --inactive "$1")"
+reserved() {
+    assert_guest keep1 state reserved && assert_guest keep1 cpus "$kept"
 }
 check "db1's has its policy's CPU" lab_wait 10 defined db1 ">Nehalem</model>"
 lab_settle
@@ -51,6 +64,7 @@ another() {
 check "the package is installed over itself" lab_install
 check "another virtpind runs" lab_wait 20 another
 check "nobody was moved" in_place
+check "the guest that is off has its CPUs" lab_wait 20 reserved
 check "the metrics' socket answers" lab_wait 10 metrics
 check "nothing is open" lab_wait 20 assert_calm
 
@@ -63,7 +77,7 @@ check "policies stay" test -s /etc/virtpin/policy.d/lab.conf
 check "so does what definitions held before" test -n "$(find /var/lib/virtpin -type f)"
 check "the guests run on in their places" in_place
 check "another starts" lab_guest db2
-check "wherever libvirt puts it" assert_mask db2 vcpu 0 "$online"
+check "wherever libvirt puts it" assert_mask db2 vcpu 0 "$(lab_undivided)"
 systemctl restart libvirtd
 check "libvirtd restarts" lab_wait 20 virsh -q list
 check "the guests run on" in_place
@@ -72,6 +86,7 @@ virsh -q destroy db2
 check "the package is installed again" lab_install
 check "virtpind runs" lab_wait 20 systemctl is-active virtpind
 check "db1 has the same CPUs in a ledger" lab_wait 20 assert_guest db1 cpus "$own"
+check "so has the guest that is off" lab_wait 20 reserved
 check "nobody was moved" in_place
 check "nothing is open" lab_wait 20 assert_calm
 
@@ -81,6 +96,9 @@ for path in /var/lib/virtpin /run/virtpin /etc/virtpin/virtpin.conf /usr/sbin/vi
     check "$path is gone" test ! -e "$path"
 done
 check "the guests run on in their places" in_place
+check "the guest that was off starts" virsh -q start keep1
+check "on a CPU for each vCPU" lab_one_each keep1 2
+check "by the pins in its definition" assert_eq "CPUs" "$kept" "$(lab_cpus keep1)"
 virsh -q destroy db1
 check "db1 starts again" virsh -q start db1
 check "with the CPU that its definition had been given" defined db1 ">Nehalem</model>"
