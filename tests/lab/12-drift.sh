@@ -2,23 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What moves a thread is undone and recorded with its author; what libvirt does is not disturbed.
 . "$(dirname "$0")/guest/lib.sh"
-online=$(lab_online)
-last=${online##*[-,]}
-check "the policies are sound" lab_policy <<'CONF'
-[policy db]
-match-name = db*
-mode = enforce
-placement = dedicated
-
-[policy web]
-match-name = web*
-mode = enforce
-placement = shared
-CONF
+check "the policies are sound" lab_db_and_web
 check "a shared guest starts" lab_guest web1 vcpus=2 current=1 iothreads=1
 check "a dedicated guest starts" lab_guest db1 vcpus=2
 own=$(lab_mask db1 vcpu 0)
-pool=$(lab_minus "$online" "$(lab_cpus db1)")
+pool=$(lab_minus "$(lab_undivided)" "$(lab_cpus db1)")
+last=${pool##*[-,]}
 lab_settle
 
 check "taskset on a shared vCPU" taskset -cp "$last" "$(lab_tid web1 vcpu 0)"

@@ -4,7 +4,6 @@
 # needs no KVM.
 # lab: host
 . "$(dirname "$0")/guest/lib.sh"
-online=$(lab_online)
 modprobe vhost_vsock || lab_skip_all "no vhost_vsock in this kernel"
 device="<vsock model='virtio'><cid auto='yes'/></vsock>"
 check "the policies are sound" lab_policy <<'CONF'
@@ -42,7 +41,7 @@ assert_vhost() {
 }
 
 check "a guest with a vsock starts" lab_guest db1 vcpus=2 devices="$device"
-pool=$(lab_minus "$online" "$(lab_cpus db1)")
+pool=$(lab_minus "$(lab_undivided)" "$(lab_cpus db1)")
 tid=$(vhost_of db1)
 if [ -d "/proc/$(lab_qemu db1)/task/$tid" ]; then
     echo "# $(uname -r): $tid is a thread of QEMU"

@@ -3,23 +3,12 @@
 # systemd's own commands beside running guests.
 . "$(dirname "$0")/guest/lib.sh"
 online=$(lab_online)
-check "the policies are sound" lab_policy <<'CONF'
-[policy db]
-match-name = db*
-mode = enforce
-placement = dedicated
-numa = single
-
-[policy web]
-match-name = web*
-mode = enforce
-placement = shared
-CONF
+check "the policies are sound" lab_db_and_web 'numa = single'
 check "a dedicated guest starts" lab_guest db1 vcpus=2
 check "a shared guest starts" lab_guest web1 vcpus=1
 own=$(lab_cpus db1)
 first=$(lab_mask db1 vcpu 0)
-pool=$(lab_minus "$online" "$own")
+pool=$(lab_minus "$(lab_undivided)" "$own")
 in_place() {
     lab_one_each db1 2 && assert_eq "CPUs of db1" "$own" "$(lab_cpus db1)" &&
         assert_at web1 vcpu 0 "$pool"
@@ -43,9 +32,10 @@ case $LAB_VARIANTS in
     ;;
 esac
 # As seen: the property's end does not widen the slice again.
-check "machine.slice is narrowed" systemctl set-property --runtime machine.slice AllowedCPUs=0-1
+core=$(lab_shared_core)
+check "machine.slice is narrowed" systemctl set-property --runtime machine.slice "AllowedCPUs=$core"
 narrowed() {
-    assert_mask db1 vcpu 0 0-1
+    assert_mask db1 vcpu 0 "$core"
 }
 check "the dedicated vCPU is squeezed" lab_wait 5 narrowed
 check "which is recorded" lab_wait 10 assert_drift db1 cpuset-above open
@@ -65,13 +55,13 @@ check "CPU $first is db1's" assert_at db1 vcpu 0 "$first"
 check "nothing is open" lab_wait 10 assert_calm
 
 # A partition that is narrow from the start is what the guest may use.
-check "machine.slice has node 1 alone" systemctl set-property --runtime machine.slice \
+check "machine.slice is without node 0" systemctl set-property --runtime machine.slice \
     "AllowedCPUs=$(lab_minus "$online" "$(cat /sys/devices/system/node/node0/cpulist)")"
 virsh -q destroy db1
 virsh -q destroy web1
 check "all bookings go" lab_wait 14 assert_status cpus.dedicated ""
 check "a dedicated guest starts there" virsh -q start db1
 check "on a CPU each" lab_one_each db1 2
-check "of node 1" assert_eq "node" 1 "$(lab_node_of "$(lab_cpus db1)")"
+check "of another node" assert_match "node" '[1-9]' "$(lab_node_of "$(lab_cpus db1)")"
 systemctl set-property --runtime machine.slice "AllowedCPUs=$online"
 check "nothing is open" lab_wait 10 assert_calm

@@ -2,23 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # libvirtd and virtpind end and come back while guests run, in good order and by SIGKILL.
 . "$(dirname "$0")/guest/lib.sh"
-online=$(lab_online)
-check "the policies are sound" lab_policy <<'CONF'
-[policy db]
-match-name = db*
-mode = enforce
-placement = dedicated
-
-[policy web]
-match-name = web*
-mode = enforce
-placement = shared
-CONF
+check "the policies are sound" lab_db_and_web
 check "a dedicated guest starts" lab_guest db1 vcpus=2
 check "a shared guest starts" lab_guest web1 vcpus=1
 own=$(lab_cpus db1)
 first=$(lab_mask db1 vcpu 0)
-pool=$(lab_minus "$online" "$own")
+pool=$(lab_minus "$(lab_undivided)" "$own")
 pid=$(lab_qemu db1)
 in_place() {
     assert_eq "PID of db1's QEMU" "$pid" "$(lab_qemu db1)" && lab_one_each db1 2 &&

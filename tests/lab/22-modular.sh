@@ -44,18 +44,8 @@ back() {
 }
 trap 'status=$?; back; (exit "$status"); lab_end' EXIT
 
-check "the policies are sound" lab_policy <<'CONF'
-[policy db]
-match-name = db*
-mode = enforce
-placement = dedicated
-
-[policy web]
-match-name = web*
-mode = enforce
-placement = shared
-CONF
-online=$(lab_online)
+check "the policies are sound" lab_db_and_web
+pool=$(lab_undivided)
 check "a guest starts under libvirtd" lab_guest db1 vcpus=2
 own=$(lab_cpus db1)
 check "virtqemud takes libvirtd's place" modular || exit 1
@@ -79,7 +69,7 @@ check "virtpin doctor finds no error" doctor
 
 # The stand-in has no profile of its own, and so no AppArmor to be told that it is not wanted.
 check "a shared guest starts" lab_guest web1 vcpus=1 confined=yes
-check "beside the dedicated one" assert_at web1 vcpu 0 "$(lab_minus "$online" "$own")"
+check "beside the dedicated one" assert_at web1 vcpu 0 "$(lab_minus "$pool" "$own")"
 check "a dedicated guest starts" lab_guest db2 vcpus=2 confined=yes
 check "on a CPU for each vCPU" lab_one_each db2 2
 lab_settle
@@ -87,7 +77,7 @@ check "virsh vcpupin succeeds" virsh -q vcpupin db1 0 0 --live
 check "and the vCPU comes back" lab_wait 20 in_place
 taskset -cp 0 "$(lab_tid web1 vcpu 0)" >/dev/null
 check "a moved thread is put back" lab_wait 10 assert_at web1 vcpu 0 \
-    "$(lab_minus "$online" "$(lab_union "$own" "$(lab_cpus db2)")")"
+    "$(lab_minus "$pool" "$(lab_union "$own" "$(lab_cpus db2)")")"
 
 systemctl restart virtqemud
 check "virtqemud restarts" lab_wait 20 virsh -q list

@@ -2,30 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Guests saved, restored and reverted to a snapshot are placed anew.
 . "$(dirname "$0")/guest/lib.sh"
-online=$(lab_online)
-check "the policies are sound" lab_policy <<'CONF'
-[policy db]
-match-name = db*
-mode = enforce
-placement = dedicated
-
-[policy web]
-match-name = web*
-mode = enforce
-placement = shared
-CONF
+pool=$(lab_undivided)
+check "the policies are sound" lab_db_and_web
 check "a shared guest starts" lab_guest web1 vcpus=1
 check "a dedicated guest starts" lab_guest db1 vcpus=2 firmware=yes
 old=$(lab_cpus db1)
 check "it is saved" virsh -q save db1 /var/lib/libvirt/qemu/db1.save
-check "the pool has its CPUs again" lab_wait 14 assert_at web1 vcpu 0 "$online"
+check "the pool has its CPUs again" lab_wait 14 assert_at web1 vcpu 0 "$pool"
 check "another takes its place" lab_guest db2 vcpus=4
 check "it is restored" virsh -q restore /var/lib/libvirt/qemu/db1.save
 check "with a CPU for each vCPU" lab_one_each db1 2
 check "beside the other" assert_disjoint "$(lab_cpus db1)" "$(lab_cpus db2)"
 echo "# db1 was on $old, is on $(lab_cpus db1); db2 on $(lab_cpus db2)"
 check "the shared guest is beside both" lab_wait 10 assert_at web1 vcpu 0 \
-    "$(lab_minus "$online" "$(lab_union "$(lab_cpus db1)" "$(lab_cpus db2)")")"
+    "$(lab_minus "$pool" "$(lab_union "$(lab_cpus db1)" "$(lab_cpus db2)")")"
 virsh -q destroy db2
 
 check "a managed save" virsh -q managedsave db1

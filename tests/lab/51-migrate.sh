@@ -33,25 +33,10 @@ on_b() {
     [ "$status" = "status 0" ] || { echo "$status"; return 1; }
 }
 
-policies() {
-    lab_policy <<'CONF'
-[policy db]
-match-name = db*
-mode = enforce
-placement = dedicated
-numa = single
-
-[policy web]
-match-name = web*
-mode = enforce
-placement = shared
-CONF
-}
-
 check "host $here is on the net" join || exit 1
 check "its libvirtd answers" lab_wait 20 virsh -q list
 check "virtpind is connected" lab_wait 20 assert_status enforcer.libvirt connected
-check "the policies of host $here are sound" policies
+check "the policies of host $here are sound" lab_db_and_web 'numa = single'
 
 if [ "$here" = b ]; then
     # a shell for the other host, for as long as it needs one

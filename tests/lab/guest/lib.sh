@@ -167,6 +167,11 @@ lab_online() {
     echo "$(</sys/devices/system/cpu/online)"
 }
 
+# lab_undivided: where shared guests are while nothing is dedicated: isolated CPUs are never theirs
+lab_undivided() {
+    lab_minus "$(lab_online)" "$(</sys/devices/system/cpu/isolated)"
+}
+
 lab_count() {
     # shellcheck disable=SC2046
     set -- $(lab_expand "$1")
@@ -221,6 +226,15 @@ lab_policy() {
     cat >/etc/virtpin/policy.d/lab.conf
     virtpin policy check || return 1
     lab_wait 5 lab_policy_loaded
+}
+
+# lab_db_and_web [LINE...]: db* dedicated, with those lines too, and web* in the shared pool
+lab_db_and_web() {
+    lab_policy < <(
+        printf '[policy db]\nmatch-name = db*\nmode = enforce\nplacement = dedicated\n'
+        [ $# = 0 ] || printf '%s\n' "$@"
+        printf '\n[policy web]\nmatch-name = web*\nmode = enforce\nplacement = shared\n'
+    )
 }
 
 lab_policy_loaded() {
