@@ -26,6 +26,20 @@ bool vp_judge_settled(const struct vp_watched *guest, const struct vp_seen *seen
     return strcmp(last + 1, own) == 0;
 }
 
+/* Said already to be elsewhere for longer than any step of libvirt's takes. Waiting for it anew
+ * would close and open its record again and again. */
+static bool stays_astray(const struct vp_watched *guest, const struct vp_seen *seen)
+{
+    for (size_t i = 0; seen->astray && i < guest->case_count; i++) {
+        const struct vp_case *one = &guest->cases[i];
+
+        if (one->standing && one->record.kind == VP_DRIFT_GROUP && one->record.role == seen->role &&
+            one->record.index == seen->index)
+            return true;
+    }
+    return false;
+}
+
 static const struct vp_seen *seen_of(const struct vp_judgement *judgement,
                                      const struct vp_diff *diff)
 {
@@ -104,7 +118,8 @@ enum vp_verdict_of_diff vp_judge(const struct vp_watched *guest,
     const struct vp_diff *diff = &judgement->diffs->item[number];
     const struct vp_seen *seen = seen_of(judgement, diff);
 
-    if (seen && !vp_judge_settled(guest, seen) && !judgement->setup_late)
+    if (seen && !vp_judge_settled(guest, seen) && !judgement->setup_late &&
+        !stays_astray(guest, seen))
         return VP_DIFF_WATCH;
     if (follows(judgement, diff, seen, number))
         return VP_DIFF_FOLLOWS;

@@ -31,7 +31,7 @@ struct row {
     const char *group; /* below ROOT, or absolute */
     enum vp_drift_kind kind;
     const char *found;
-    bool fresh, unknown, late, astray, connected;
+    bool fresh, unknown, late, astray, connected, standing;
     const char *before; /* what the plan before this one wanted of it, NULL: nothing */
     int before_age_ms;
     const char *libvirt; /* libvirt's pin of it */
@@ -87,6 +87,14 @@ static const struct row rows[] = {
      .kind = VP_DRIFT_GROUP,
      .found = "0-1",
      .late = true,
+     .verdict = VP_DIFF_DRIFT},
+    {.name = "said then, and to be said as long as it is so",
+     .tid = 11,
+     .group = "",
+     .astray = true,
+     .kind = VP_DRIFT_GROUP,
+     .found = "0-1",
+     .standing = true,
      .verdict = VP_DIFF_DRIFT},
     {.name = "out of the guest",
      .tid = 11,
@@ -192,6 +200,14 @@ static void make_guest(struct vp_watched *guest, const struct row *row, struct v
     guest->threads.count = 2;
     guest->threads.item[0].tid = 10;
     guest->threads.item[1].tid = row->unknown ? 99 : row->tid;
+    if (row->standing) {
+        guest->cases = calloc(1, sizeof(*guest->cases));
+        guest->case_count = 1;
+        guest->cases[0].standing = true;
+        guest->cases[0].record.kind = VP_DRIFT_GROUP;
+        guest->cases[0].record.role = row->role;
+        guest->cases[0].record.index = row->index;
+    }
     if (row->libvirt) {
         set = cpus(row->libvirt);
         ck_assert_int_eq(vp_pins_add(&domain->pins, row->role, row->index, &set), 0);
@@ -242,6 +258,7 @@ START_TEST(verdicts)
     vp_pins_clear(&guest.before);
     vp_pins_clear(&domain.pins);
     free(guest.threads.item);
+    free(guest.cases);
 }
 END_TEST
 
