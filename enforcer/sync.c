@@ -223,23 +223,15 @@ static int read_rows(struct vp_enforcer *enforcer, bool *room, struct vp_error *
     return result;
 }
 
-/* What guests of its partition may use of its pool; all of it where that
- * would leave nothing, or where narrowing is undone. */
+/* What guests of its partition may use of its pool. */
 static int pool_of(struct vp_enforcer *enforcer, const struct vp_watched *guest,
                    struct vp_cpuset *pool, struct vp_error *err)
 {
-    const struct vp_domain *domain = guest->status->domain;
-    struct vp_cpuset allowed;
-
     *pool = enforcer->pool;
     if (guest->row.plan && guest->row.plan->pool &&
         vp_engine_pool(&enforcer->engine, guest->row.plan->pool, pool, err) < 0)
         return -1;
-    if (!enforcer->engine.set->host.manage_slices &&
-        vp_cgroup_partition_cpus(&enforcer->engine.cgroups, domain->partition, &allowed, NULL) ==
-            0 &&
-        vp_cpuset_meets(pool, &allowed))
-        vp_cpuset_and(pool, &allowed);
+    vp_engine_pool_within(&enforcer->engine, guest->status->domain, pool);
     return 0;
 }
 

@@ -144,6 +144,18 @@ void vp_engine_allowed(const struct vp_engine *engine, const struct vp_domain *d
         *allowed = (struct vp_cpuset){0};
 }
 
+void vp_engine_pool_within(const struct vp_engine *engine, const struct vp_domain *domain,
+                           struct vp_cpuset *pool)
+{
+    struct vp_cpuset allowed;
+
+    if (engine->set->host.manage_slices)
+        return;
+    vp_engine_allowed(engine, domain, &allowed);
+    if (vp_cpuset_meets(pool, &allowed))
+        vp_cpuset_and(pool, &allowed);
+}
+
 void vp_engine_input(const struct vp_engine *engine, const struct vp_domain *domain,
                      const struct vp_choice *choice, struct vp_plan_input *input)
 {
