@@ -32,10 +32,16 @@ static bool node_pages(const char *word, unsigned long *node, unsigned long long
     return *node < VP_NODES_MAX;
 }
 
-void vp_memory_add_line(const char *line, struct vp_memory_nodes *nodes)
+static unsigned long long page_kib(const char *line)
 {
     const char *size = word_after(line, "kernelpagesize_kB=");
-    unsigned long long kib = size ? strtoull(size, NULL, 10) : PAGE_KIB;
+
+    return size ? strtoull(size, NULL, 10) : PAGE_KIB;
+}
+
+void vp_memory_add_line(const char *line, struct vp_memory_nodes *nodes)
+{
+    unsigned long long kib = page_kib(line);
 
     for (const char *word = line; word; word = strchr(word, ' ')) {
         unsigned long node;
@@ -45,6 +51,21 @@ void vp_memory_add_line(const char *line, struct vp_memory_nodes *nodes)
         if (node_pages(word, &node, &pages))
             nodes->kib[node] += pages * kib;
     }
+}
+
+bool vp_memory_area(const char *line, struct vp_memory_area *area)
+{
+    char *end;
+
+    *area = (struct vp_memory_area){0};
+    area->start = strtoull(line, &end, 16);
+    area->page_kib = page_kib(line);
+    if (end == line || *end != ' ' || area->page_kib == 0)
+        return false;
+    area->file = word_after(line, "file=") != NULL;
+    area->moves = !area->file || word_after(line, "dirty=") || word_after(line, "huge ");
+    vp_memory_add_line(line, &area->nodes);
+    return true;
 }
 
 int vp_memory_read(const char *proc, pid_t pid, struct vp_memory_nodes *nodes, struct vp_error *err)
