@@ -37,9 +37,21 @@ struct vp_mems_diff {
     struct vp_cpuset wanted, found;
 };
 
-/* Whether that group has what is wanted; else *diff says what. True also where
- * it is not known what is wanted. */
-bool vp_mems_right(const struct vp_guest_numatune *tune, const struct vp_mems *mems,
-                   const struct vp_mems_group *group, struct vp_mems_diff *diff);
+/* Where the guest's plan has its memory while it runs. */
+struct vp_mems_plan {
+    struct vp_cpuset nodes;  /* empty: it binds none, and <numatune> alone says what is right */
+    struct vp_cpuset passed; /* nodes that virtpin lets it have on its way there; empty: none */
+};
+
+/* Whether that group has what is wanted, or is to follow; else *diff says what
+ * is wanted. True also where that is not known. */
+bool vp_mems_right(const struct vp_guest_numatune *tune, const struct vp_mems_plan *plan,
+                   const struct vp_mems *mems, const struct vp_mems_group *group,
+                   struct vp_mems_diff *diff);
+
+/* Whether that group has what libvirt wrote, or a move left half-way, and the
+ * plan has the memory elsewhere by now. */
+bool vp_mems_follows(const struct vp_guest_numatune *tune, const struct vp_mems_plan *plan,
+                     const struct vp_mems_group *group);
 
 #endif

@@ -2,6 +2,7 @@
 #include "enforcer/memlook.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -10,6 +11,7 @@
 
 #include "decide/error.h"
 #include "enforcer/enforcer.h"
+#include "enforcer/memfollow.h"
 #include "enforcer/patience.h"
 #include "enforcer/record.h"
 #include "host/clock.h"
@@ -22,11 +24,15 @@
 
 /* ---- the process ---- */
 
-static void forget_work(struct vp_memwork *work)
+void vp_memlook_forget(struct vp_enforcer *enforcer)
 {
+    struct vp_memwork *work = &enforcer->memwork;
+
     sd_event_source_unref(work->source);
+    sd_event_source_unref(work->tick);
     if (work->pid > 0)
         close(work->fd);
+    vp_memory_job_clear(&work->job);
     *work = (struct vp_memwork){.fd = -1};
 }
 
@@ -64,7 +70,7 @@ static int on_ended(sd_event_source *source, int fd, uint32_t events, void *data
         work_failed(enforcer, guest, number);
     if (guest)
         vp_watched_due(guest, vp_clock_us() + (number ? AGAIN_US : 0));
-    forget_work(&enforcer->memwork);
+    vp_memlook_forget(enforcer);
     vp_enforcer_run_due(enforcer);
     return 0;
 }
@@ -87,13 +93,17 @@ static bool begin_work(struct vp_enforcer *enforcer, struct vp_watched *guest,
     snprintf(work->name, sizeof(work->name), "%s", guest->row.name);
     if (sd_event_add_io(enforcer->event, &work->source, work->fd, EPOLLIN, on_ended, enforcer) >= 0)
         return true;
-    forget_work(work);
+    vp_memlook_forget(enforcer);
     return false;
 }
 
 void vp_memlook_stop(struct vp_enforcer *enforcer)
 {
-    forget_work(&enforcer->memwork);
+    if (enforcer->memwork.pid > 0 && enforcer->memwork.follows) {
+        kill(enforcer->memwork.pid, SIGKILL);
+        vp_memoryfile_remove(enforcer->run.dir);
+    }
+    vp_memlook_forget(enforcer);
 }
 
 /* ---- judging ---- */
@@ -205,8 +215,8 @@ static void repair(struct vp_enforcer *enforcer, struct vp_watched *guest,
         vp_watched_due(guest, now_us + AGAIN_US);
 }
 
-static void look(struct vp_enforcer *enforcer, struct vp_watched *guest, const struct vp_mems *mems,
-                 int64_t now_us)
+static void look(struct vp_enforcer *enforcer, struct vp_watched *guest,
+                 const struct vp_mems_plan *plan, const struct vp_mems *mems, int64_t now_us)
 {
     struct vp_mems_job job = {0};
     char above[512] = "";
@@ -215,7 +225,7 @@ static void look(struct vp_enforcer *enforcer, struct vp_watched *guest, const s
         struct vp_mems_diff found;
         struct vp_diff diff;
 
-        if (vp_mems_right(&guest->status->domain->numatune, mems, &mems->group[i], &found))
+        if (vp_mems_right(&guest->status->domain->numatune, plan, mems, &mems->group[i], &found))
             continue;
         show(enforcer, guest, &found, &diff);
         /* one file above many groups: the first has the record */
@@ -234,6 +244,7 @@ static void look(struct vp_enforcer *enforcer, struct vp_watched *guest, const s
 
 void vp_memlook(struct vp_enforcer *enforcer, struct vp_watched *guest, int64_t now_us)
 {
+    struct vp_mems_plan plan;
     struct vp_mems mems;
 
     if (enforcer->engine.topology->node_count < 2 || !guest->root[0] || !guest->wants ||
@@ -241,6 +252,8 @@ void vp_memlook(struct vp_enforcer *enforcer, struct vp_watched *guest, int64_t 
         return;
     if (vp_mems_look(&enforcer->engine.cgroups, guest->root, &mems, NULL) < 0)
         return; /* it is ending: the status directory and the sweep say so */
-    look(enforcer, guest, &mems, now_us);
+    vp_memfollow_plan(guest, &plan);
+    look(enforcer, guest, &plan, &mems, now_us);
+    vp_memfollow(enforcer, guest, &plan, &mems, now_us);
     vp_mems_clear(&mems);
 }

@@ -50,6 +50,7 @@ void vp_watched_free(struct vp_watched *guest)
     vp_threads_clear(&guest->threads);
     vp_threads_clear(&guest->followed);
     free(guest->mask);
+    free(guest->follow);
     free(guest->calls);
     free(guest->cases);
     free(guest);
@@ -69,6 +70,8 @@ void vp_watched_row(struct vp_watched *guest, struct vp_guest_row *row)
     if (other_process) {
         guest->status_changed = true;
         guest->root[0] = '\0';
+        free(guest->follow);
+        guest->follow = NULL;
         vp_threads_clear(&guest->threads);
     }
 }

@@ -15,6 +15,7 @@
 
 struct vp_engine;
 struct vp_error;
+struct vp_memfollow;
 
 /* What the enforcer keeps in memory of one guest of the ledger. */
 
@@ -84,6 +85,7 @@ struct vp_watched {
     int64_t busy_until_us;    /* libvirt (or a hook) is at work on its groups; 0: not */
     int64_t setup_since_us;   /* since when a thread is not in its own group; 0 */
     int64_t mems_until_us;    /* libvirt may have opened its memory nodes until then */
+    struct vp_memfollow *follow; /* its memory, where a plan binds it; owned */
     uint64_t looks;
     struct vp_write write[VP_WRITES_KEPT];
     unsigned writes;

@@ -26,6 +26,7 @@ void vp_journal(int priority, const char *message_id, const struct vp_field *fie
 #define VP_MSG_CONTESTED "a6d0c9e3b1424b59b1f7a8a27a20c3d2"
 #define VP_MSG_CONTEST_OVER "e3c1f0a9d84c4d6e8f51b6c2a9d47f03"
 #define VP_MSG_PLACED "0b9e7c52a3f84d1c9e60d7b845f1aa34"
+#define VP_MSG_MEMORY "4e8b1c0d7f2a4b6e9d35c7a1e06f8b92"
 #define VP_MSG_REFUSED "c8f2d6174e0b4a3f8b95e1a07d36bc45"
 #define VP_MSG_DEFINITION "7a44e90d51c34c0ea2be36f9d08f1c56"
 #define VP_MSG_POLICY "d1e5b83f60f74b2a97c4058ae31b9e67"

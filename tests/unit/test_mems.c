@@ -80,6 +80,8 @@ static void teardown(void)
 
 /* ---- what is wanted ---- */
 
+static const struct vp_mems_plan unbound;
+
 static struct vp_domain *domain_of(const char *numatune)
 {
     struct vp_domain *domain = NULL;
@@ -150,7 +152,8 @@ START_TEST(what_is_wanted)
     struct vp_mems_diff diff;
     char text[64];
 
-    ck_assert_int_eq(vp_mems_right(&domain->numatune, &mems, &group, &diff), wants[_i].right);
+    ck_assert_int_eq(vp_mems_right(&domain->numatune, &unbound, &mems, &group, &diff),
+                     wants[_i].right);
     if (wants[_i].right)
         return;
     vp_cpuset_print(&diff.wanted, text, sizeof(text));
@@ -223,9 +226,12 @@ START_TEST(v1_group_narrowed)
     put(GUEST "/vcpu1/cpuset.effective_mems", "0");
     ck_assert_msg(vp_mems_look(&cgroups, root, &mems, &err) == 0, "%s", err.text);
     ck_assert_uint_eq(mems.count, 4);
-    ck_assert(vp_mems_right(&domain->numatune, &mems, group_of(&mems, VP_ROLE_VCPU, 0), &diff));
-    ck_assert(vp_mems_right(&domain->numatune, &mems, group_of(&mems, VP_ROLE_IOTHREAD, 2), &diff));
-    ck_assert(!vp_mems_right(&domain->numatune, &mems, group_of(&mems, VP_ROLE_VCPU, 1), &diff));
+    ck_assert(
+        vp_mems_right(&domain->numatune, &unbound, &mems, group_of(&mems, VP_ROLE_VCPU, 0), &diff));
+    ck_assert(vp_mems_right(&domain->numatune, &unbound, &mems,
+                            group_of(&mems, VP_ROLE_IOTHREAD, 2), &diff));
+    ck_assert(!vp_mems_right(&domain->numatune, &unbound, &mems, group_of(&mems, VP_ROLE_VCPU, 1),
+                             &diff));
     vp_mems_where(&cgroups, root, &diff, where, sizeof(where));
     snprintf(path, sizeof(path), "%s/vcpu1/cpuset.mems", root);
     ck_assert_str_eq(where, path);
@@ -255,7 +261,8 @@ START_TEST(v2_narrowed_above_it)
     put(GUEST "/vcpu0/cpuset.mems", "1");
     put(GUEST "/vcpu0/cpuset.mems.effective", "0");
     ck_assert_int_eq(vp_mems_look(&cgroups, root, &mems, &err), 0);
-    ck_assert(!vp_mems_right(&domain->numatune, &mems, group_of(&mems, VP_ROLE_VCPU, 0), &diff));
+    ck_assert(!vp_mems_right(&domain->numatune, &unbound, &mems, group_of(&mems, VP_ROLE_VCPU, 0),
+                             &diff));
     ck_assert(!diff.own && diff.possible);
     vp_mems_where(&cgroups, root, &diff, where, sizeof(where));
     snprintf(path, sizeof(path), "%s/cpuset.mems", root);
