@@ -94,7 +94,21 @@ static json_object *drift_json(const struct vp_view_guest *guest)
     return object;
 }
 
-static json_object *memory_json(const struct vp_view_guest *guest)
+static json_object *moving_json(const struct vp_memory_moving *moving)
+{
+    json_object *object;
+
+    if (!moving)
+        return NULL;
+    object = vp_json_object();
+    vp_json_cpus(object, "to", &moving->nodes);
+    vp_json_time(object, "since", moving->since_ms);
+    vp_json_int(object, "total_kib", (int64_t)moving->total_kib);
+    vp_json_int(object, "left_kib", (int64_t)moving->left_kib);
+    return object;
+}
+
+static json_object *memory_json(const struct vp_view *view, const struct vp_view_guest *guest)
 {
     json_object *object = vp_json_object(), *nodes = vp_json_array();
 
@@ -110,10 +124,11 @@ static json_object *memory_json(const struct vp_view_guest *guest)
     }
     vp_json_add(object, "nodes", nodes);
     vp_json_int(object, "elsewhere_kib", (int64_t)vp_view_elsewhere(guest));
+    vp_json_add(object, "moving", moving_json(vp_view_moving(view, guest)));
     return object;
 }
 
-static json_object *guest_json(const struct vp_view_guest *guest)
+static json_object *guest_json(const struct vp_view *view, const struct vp_view_guest *guest)
 {
     json_object *object = vp_json_object();
     json_object *threads = vp_json_array();
@@ -143,7 +158,7 @@ static json_object *guest_json(const struct vp_view_guest *guest)
         vp_json_push(threads, thread_json(&guest->thread[i]));
     vp_json_add(object, "threads", threads);
     if (guest->memory)
-        vp_json_add(object, "memory", memory_json(guest));
+        vp_json_add(object, "memory", memory_json(view, guest));
     else
         vp_json_null(object, "memory");
     return object;
@@ -227,7 +242,7 @@ void vp_status_json(const struct vp_engine *engine, const struct vp_view *view)
     vp_json_add(object, "cpus", cpus_json(engine->topology, view));
     vp_json_add(object, "pools", pools_json(view));
     for (size_t i = 0; i < view->guest_count; i++)
-        vp_json_push(guests, guest_json(&view->guest[i]));
+        vp_json_push(guests, guest_json(view, &view->guest[i]));
     vp_json_add(object, "guests", guests);
     vp_json_add(object, "strangers", strangers_json(&view->strangers));
     vp_json_add(object, "findings", findings_json(&view->findings));

@@ -101,6 +101,7 @@ static void drift_cell(struct vp_table *table, const struct vp_view_guest *guest
 static void note_cell(struct vp_table *table, const struct vp_view *view,
                       const struct vp_view_guest *guest)
 {
+    const struct vp_memory_moving *moving = vp_view_moving(view, guest);
     char text[1024] = "", span[VP_TIME_TEXT];
 
     if (guest->exclusive_known && !guest->exclusive)
@@ -112,6 +113,9 @@ static void note_cell(struct vp_table *table, const struct vp_view *view,
                  vp_span_text(guest->held_until_ms - view->now_ms, span));
     else if (guest->pending)
         snprintf(text, sizeof(text), "%s", guest->pending);
+    else if (moving)
+        snprintf(text, sizeof(text), "memory moves, %.0f%% done",
+                 100 - 100 * (double)moving->left_kib / (double)moving->total_kib);
     vp_table_cell(table, VP_PLAIN, text);
 }
 
@@ -178,6 +182,18 @@ static void print_threads(const struct vp_view_guest *guest)
     vp_table_end(&table, 2);
 }
 
+static void print_moving(const struct vp_view *view, const struct vp_view_guest *guest)
+{
+    const struct vp_memory_moving *moving = vp_view_moving(view, guest);
+    VP_AUTO(free) char *nodes = moving ? vp_cpuset_format(&moving->nodes) : NULL;
+    char span[VP_TIME_TEXT];
+
+    if (moving)
+        printf("  memory moves to node %s: %.1f of %.1f MiB left after %s\n", nodes ? nodes : "?",
+               (double)moving->left_kib / 1024, (double)moving->total_kib / 1024,
+               vp_span_text(view->now_ms - moving->since_ms, span));
+}
+
 static void print_memory(const struct vp_view_guest *guest)
 {
     uint64_t elsewhere = vp_view_elsewhere(guest);
@@ -219,6 +235,7 @@ void vp_status_text(const struct vp_engine *engine, const struct vp_view *view, 
     for (size_t i = 0; threads && i < view->guest_count; i++) {
         print_threads(&view->guest[i]);
         print_memory(&view->guest[i]);
+        print_moving(view, &view->guest[i]);
     }
     print_findings(engine, view);
 }

@@ -7,6 +7,7 @@
 #include "ctl/guestrow.h"
 #include "ctl/moving.h"
 #include "ctl/output.h"
+#include "ctl/view.h"
 #include "decide/cleanup.h"
 #include "decide/error.h"
 #include "host/clock.h"
@@ -76,6 +77,22 @@ static int narrow(struct vp_plan_input *input, const char *list, struct vp_error
     return 0;
 }
 
+/* Pages are taken to the new nodes by the enforcer, which alone outlives this. */
+static void note_memory(struct move *move)
+{
+    struct vp_enforcer_facts enforcer;
+
+    vp_enforcer_read(move->engine->set->host.run_dir, &enforcer);
+    if (enforcer.running && enforcer.can_repair)
+        vp_findings_note(&move->findings, VP_WARNING,
+                         "its memory follows: virtpin status %s shows how far it is",
+                         move->row->name);
+    else
+        vp_findings_note(&move->findings, VP_WARNING,
+                         "the memory of %s stays on its nodes until virtpind runs and can repair",
+                         move->row->name);
+}
+
 static int plan_move(struct move *move, const struct vp_room *room,
                      const struct vp_defrag_guest *guest, struct vp_error *err)
 {
@@ -97,8 +114,7 @@ static int plan_move(struct move *move, const struct vp_room *room,
     vp_plan_exclusive(move->plan, &now);
     move->same = vp_cpuset_equal(&was, &now);
     if (vp_defrag_bound(guest) && !vp_cpuset_equal(&guest->plan->nodes, &move->plan->nodes))
-        vp_findings_note(&move->findings, VP_WARNING,
-                         "the memory of %s is bound and stays on its nodes", move->row->name);
+        note_memory(move);
     return 0;
 }
 

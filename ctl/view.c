@@ -78,6 +78,9 @@ int vp_view_gather(const struct vp_ctl *ctl, struct vp_engine *engine, const cha
     view->enabled = !vp_conf_disabled(&ctl->where, view->disabled_why);
     view->policy_loaded_ms = loaded_ms(engine, view->now_ms);
     vp_enforcer_read(engine->set->host.run_dir, &view->enforcer);
+    /* what a killed one has left behind says nothing */
+    if (!view->enforcer.running || !vp_memoryfile_read(engine->set->host.run_dir, &view->moving))
+        view->moving.uuid[0] = '\0';
     if (view->enforcer.running &&
         vp_strangers_read(&view->strangers, engine->set->host.run_dir) != 0)
         return vp_fail(err, VP_HOST, "out of memory");

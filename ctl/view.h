@@ -11,8 +11,9 @@
 #include "decide/finding.h"
 #include "decide/pins.h"
 #include "decide/plan.h"
-#include "host/strangers.h"
 #include "host/guestmemory.h"
+#include "host/memoryfile.h"
+#include "host/strangers.h"
 
 struct vp_ctl;
 struct vp_engine;
@@ -94,7 +95,8 @@ struct vp_view {
     int64_t policy_loaded_ms;
     struct vp_view_guest *guest; /* by name */
     size_t guest_count;
-    struct vp_strangers strangers; /* on dedicated CPUs, as the enforcer saw them last */
+    struct vp_memory_moving moving; /* whose memory is on its way; uuid "": nobody's */
+    struct vp_strangers strangers;  /* on dedicated CPUs, as the enforcer saw them last */
     struct vp_findings findings;
 };
 
@@ -128,6 +130,9 @@ const struct vp_cpuset *vp_view_pool(const struct vp_view *view, const char *nam
 /* Fills memory of every guest in the view that runs. It makes the kernel walk
  * their page tables: for few guests. */
 int vp_view_memory(struct vp_view *view, struct vp_error *err);
+/* The move of memory that is under way for it; NULL: none. */
+const struct vp_memory_moving *vp_view_moving(const struct vp_view *view,
+                                              const struct vp_view_guest *guest);
 /* What of it is on other nodes than the guest's CPUs, in KiB. */
 uint64_t vp_view_elsewhere(const struct vp_view_guest *guest);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdlib.h>
+#include <string.h>
 
 #include "ctl/view.h"
 #include "decide/cleanup.h"
@@ -26,6 +27,13 @@ int vp_view_memory(struct vp_view *view, struct vp_error *err)
         }
     }
     return 0;
+}
+
+const struct vp_memory_moving *vp_view_moving(const struct vp_view *view,
+                                              const struct vp_view_guest *guest)
+{
+    return view->moving.uuid[0] && strcmp(view->moving.uuid, guest->uuid) == 0 ? &view->moving
+                                                                               : NULL;
 }
 
 uint64_t vp_view_elsewhere(const struct vp_view_guest *guest)

@@ -325,7 +325,7 @@ static void warn_own_cpus(const struct check *check)
         complain(check, VP_WARNING, "memory", NULL,
                  "memory limits where the guest goes, but with reserve = running only a migration "
                  "or a restore puts it in force: a guest that starts has its memory where libvirt "
-                 "puts it");
+                 "puts it, until virtpind has moved it");
     if (!vp_policy_books(check->policy) && check->policy->placement != VP_PLACE_FIXED)
         warn_if_own(check, "reserve", "placement is none of dedicated, mixed and fixed");
 }
