@@ -30,7 +30,7 @@ static bool node_tables(struct apart *apart)
         int node = place->node_order[i];
 
         apart->table[i] = NULL;
-        if (place->node[node].domain < 0 || place->one_l3)
+        if (place->node[node].domain < 0 || place->one_l3 || place->whether)
             continue;
         apart->table[i] = vp_place_node_table(place, node, x, y, true);
         if (!apart->table[i])
@@ -65,7 +65,7 @@ static vp_cost price(struct apart *apart, size_t cell, size_t at, unsigned extra
 
     if (!vp_place_memory_fits(place, node, place->cell[cell].memory_kib))
         return VP_COST_NEVER;
-    if (place->one_l3) {
+    if (place->one_l3 || place->whether) {
         if (!vp_place_node_cost(place, node, place->cell[cell].vcpus, extras, &cost))
             return VP_COST_NEVER;
     } else if (apart->table[at]) {
@@ -210,7 +210,7 @@ static int with_one_cell(struct apart *apart, vp_cost *sum)
             row[node] = price(apart, cell, node, place->extras);
         if (still_feasible(apart, cell)) {
             place->cell[cell].extras = place->extras;
-            return place->arena.failed ? -1 : solve(apart, sum);
+            return place->arena.failed ? -1 : place->whether ? 1 : solve(apart, sum);
         }
         for (size_t node = 0; node < apart->nodes; node++)
             row[node] = price(apart, cell, node, 0);
@@ -430,8 +430,10 @@ int vp_place_apart(struct vp_place *place)
             result = share_extras(&apart, &sum);
     } else {
         fill_costs(&apart);
-        result = place->arena.failed ? -1 : solve(&apart, &sum);
+        result = place->arena.failed ? -1 : place->whether ? feasible(&apart) : solve(&apart, &sum);
     }
+    if (result > 0 && place->whether)
+        return 1;
     if (result <= 0) {
         for (size_t i = 0; i < apart.cells; i++)
             place->cell[i].extras = 0;

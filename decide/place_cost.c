@@ -121,7 +121,7 @@ bool vp_place_domain_table(struct vp_place *place, int domain, unsigned x, unsig
     bool charged = per_l3 || place->l3_home[place->domain[domain].l3] != -2;
     vp_cost charge =
         charged && place->request->cache != VP_CARE_ANY ? VP_COST(VP_COST_L3S) : (vp_cost)0;
-    bool plain = !place->mixed && vp_least(x, vp_place_capacity(place, domain)) > place->exact;
+    bool plain = !place->mixed && vp_least(x, place->domain[domain].capacity) > place->exact;
     struct vp_table *last, *made, simple;
     struct series series = {.steps = &simple, .count = 1};
     size_t cells;
@@ -167,9 +167,12 @@ static bool node_series(struct vp_place *place, int node, unsigned x, unsigned y
     series->parts = vp_arena_get(&place->arena, series->count + 1, sizeof(*series->parts));
     if (!series->member || !series->parts)
         return false;
-    for (size_t i = 0; i < series->count; i++)
-        if (all || !place->domain[series->member[i]].full)
+    for (size_t i = 0; i < series->count; i++) {
+        const struct vp_place_domain *domain = &place->domain[series->member[i]];
+
+        if (all || (!domain->full && !domain->shut))
             series->member[open++] = series->member[i];
+    }
     series->count = open;
     if (open == 0)
         return nothing(place, series);
@@ -216,18 +219,29 @@ static const struct vp_table *apart_table(struct vp_place *place, const struct v
     return made;
 }
 
+/* The node's domains combined. */
+static struct vp_table *domains_table(struct vp_place *place, int node, unsigned x, unsigned y,
+                                      bool per_l3)
+{
+    struct series series;
+
+    if (vp_place_too_wide(place, node, x))
+        return vp_place_wide_table(place, node, x, per_l3);
+    return node_series(place, node, x, y, per_l3, true, &series) ? &series.steps[series.count - 1]
+                                                                 : NULL;
+}
+
 const struct vp_table *vp_place_node_table(struct vp_place *place, int node, unsigned x, unsigned y,
                                            bool per_l3)
 {
     bool split = place->apart && !place->mixed;
     struct vp_table *last, *made;
-    struct series series;
     size_t at = 0;
 
-    if (!node_series(place, node, split ? ceiling(x, place->per) + y : x, split ? 0 : y, per_l3,
-                     true, &series))
+    last = domains_table(place, node, split ? ceiling(x, place->per) + y : x, split ? 0 : y,
+                         per_l3);
+    if (!last)
         return NULL;
-    last = &series.steps[series.count - 1];
     if (split)
         return apart_table(place, last, x, y);
     made = vp_table_new(&place->arena, last->x, last->y);
@@ -252,6 +266,10 @@ bool vp_place_node_cost(struct vp_place *place, int node, unsigned vcpus, unsign
     vp_place_units(place, vcpus, extras, &x, &y);
     if (at->domain < 0 || (place->mixed ? vcpus > at->threads || extras > at->most : x > at->most))
         return true;
+    if (place->whether) {
+        *cost = vp_place_node_fits(place, node, vcpus, extras) ? 0 : VP_COST_NEVER;
+        return true;
+    }
     if (place->one_l3)
         return vp_place_l3_cost(place, node, vcpus, extras, cost);
     x = vp_place_fill_domains(place, node, x, &filled);
@@ -331,7 +349,7 @@ static bool split_full(struct vp_place *place, int node)
 {
     for (int i = place->node[node].domain; i >= 0; i = place->domain[i].next)
         if (place->domain[i].full &&
-            !vp_place_split_domain(place, i, vp_place_capacity(place, i), 0))
+            !vp_place_split_domain(place, i, place->domain[i].capacity, 0))
             return false;
     return true;
 }

@@ -39,7 +39,8 @@ static struct vp_place_domain *domain_of(struct vp_place *place, int node, int l
         if (place->domain[i].l3 == l3)
             return &place->domain[i];
     domain = &place->domain[place->domain_count];
-    *domain = (struct vp_place_domain){node, l3, -1, place->node[node].domain, 0, 0, false};
+    *domain = (struct vp_place_domain){
+        .node = node, .l3 = l3, .type = -1, .next = place->node[node].domain};
     place->node[node].domain = (int)place->domain_count++;
     if (place->l3_home[l3] == -1)
         place->l3_home[l3] = node;

@@ -35,6 +35,20 @@ static uint64_t mixed_steps(const struct vp_place *place)
     return steps;
 }
 
+static unsigned units_of(const struct vp_place *place, const struct vp_place_type *type)
+{
+    return type->count * (place->whole_cores && !place->mixed ? 1 : type->free);
+}
+
+static unsigned capacity(const struct vp_place *place, int domain)
+{
+    unsigned units = 0;
+
+    for (int t = place->domain[domain].type; t >= 0; t = place->type[t].next)
+        units += units_of(place, &place->type[t]);
+    return units;
+}
+
 void vp_place_bound(struct vp_place *place)
 {
     uint64_t units = 1, deep = (uint64_t)(place->extras + 1) * (place->extras + 1), exact;
@@ -48,6 +62,8 @@ void vp_place_bound(struct vp_place *place)
         exact = exact * 4 / deep;
     exact /= 1 + place->cell_count / 16;
     place->exact = exact < EXACT_MIN ? EXACT_MIN : (unsigned)exact;
+    for (size_t i = 0; i < place->domain_count; i++)
+        place->domain[i].capacity = capacity(place, (int)i);
 }
 
 static unsigned most_of(const struct vp_place *place, const struct vp_place_node *node)
@@ -55,7 +71,7 @@ static unsigned most_of(const struct vp_place *place, const struct vp_place_node
     return vp_least(node->most, node->high / place->per + (node->high % place->per != 0));
 }
 
-unsigned vp_place_fill_nodes(struct vp_place *place, unsigned x)
+unsigned vp_place_fill_nodes(struct vp_place *place, unsigned x, unsigned exact)
 {
     unsigned must = 0;
 
@@ -63,7 +79,7 @@ unsigned vp_place_fill_nodes(struct vp_place *place, unsigned x)
         place->node[place->node_order[i]].full = false;
         must += place->node[place->node_order[i]].must;
     }
-    while (x > place->exact) {
+    while (x > exact) {
         struct vp_place_node *best = NULL;
 
         for (size_t i = 0; i < place->node_count; i++) {
@@ -82,20 +98,6 @@ unsigned vp_place_fill_nodes(struct vp_place *place, unsigned x)
     return x;
 }
 
-static unsigned units_of(const struct vp_place *place, const struct vp_place_type *type)
-{
-    return type->count * (place->whole_cores && !place->mixed ? 1 : type->free);
-}
-
-unsigned vp_place_capacity(const struct vp_place *place, int domain)
-{
-    unsigned units = 0;
-
-    for (int t = place->domain[domain].type; t >= 0; t = place->type[t].next)
-        units += units_of(place, &place->type[t]);
-    return units;
-}
-
 /* Of an L3 taken in full. */
 static vp_cost full_cost(const struct vp_place *place, int domain)
 {
@@ -104,29 +106,6 @@ static vp_cost full_cost(const struct vp_place *place, int domain)
     for (int t = place->domain[domain].type; t >= 0; t = place->type[t].next)
         cost += vp_place_type_cost(place, &place->type[t], units_of(place, &place->type[t]), 0);
     return cost;
-}
-
-unsigned vp_place_fill_domains(struct vp_place *place, int node, unsigned x, vp_cost *cost)
-{
-    *cost = 0;
-    for (int d = place->node[node].domain; d >= 0; d = place->domain[d].next) {
-        place->domain[d].full = false;
-        place->domain[d].x = x > place->exact ? vp_place_capacity(place, d) : 0;
-    }
-    while (x > place->exact && !place->mixed) {
-        int best = -1;
-
-        for (int d = place->node[node].domain; d >= 0; d = place->domain[d].next)
-            if (!place->domain[d].full && place->domain[d].x <= x &&
-                (best < 0 || place->domain[d].x >= place->domain[best].x))
-                best = d;
-        if (best < 0)
-            break;
-        place->domain[best].full = true;
-        *cost += full_cost(place, best);
-        x -= place->domain[best].x;
-    }
-    return x;
 }
 
 /* ---- one L3 ---- */
@@ -159,10 +138,137 @@ static int next_type(const struct vp_place *place, int domain, int last)
     return best;
 }
 
+/* Of x in the domain, type after type. */
+static vp_cost plain_cost(const struct vp_place *place, int domain, unsigned x)
+{
+    vp_cost cost = 0;
+
+    for (int t = next_type(place, domain, -1); t >= 0 && x > 0; t = next_type(place, domain, t)) {
+        unsigned units = vp_least(x, units_of(place, &place->type[t]));
+
+        cost += vp_place_type_cost(place, &place->type[t], units, 0);
+        x -= units;
+    }
+    return cost;
+}
+
+/* ---- the L3s of a node ---- */
+
+/* What a search of the node's open domains for up to x takes, and may. */
+static uint64_t steps_of(const struct vp_place *place, int node, unsigned x)
+{
+    uint64_t steps = 0;
+    unsigned units = 0;
+
+    for (int d = place->node[node].domain; d >= 0; d = place->domain[d].next) {
+        const struct vp_place_domain *domain = &place->domain[d];
+
+        if (domain->full)
+            continue;
+        steps += (uint64_t)units * vp_least(domain->capacity, x);
+        units = vp_least(x, units + domain->capacity);
+    }
+    return steps;
+}
+
+static uint64_t most_steps(const struct vp_place *place, int node)
+{
+    return UINT64_C(2) * place->exact * place->node[node].most;
+}
+
+/* Each open domain has room for x: only the cheapest, of equals the first, stays open. */
+static void shut_others(struct vp_place *place, int node, unsigned x)
+{
+    vp_cost least = VP_COST_NEVER;
+    int best = -1;
+
+    for (int d = place->node[node].domain; d >= 0; d = place->domain[d].next) {
+        vp_cost cost = place->domain[d].full ? VP_COST_NEVER : plain_cost(place, d, x);
+
+        place->domain[d].shut = true;
+        if (cost <= least && !place->domain[d].full) {
+            least = cost;
+            best = d;
+        }
+    }
+    if (best >= 0)
+        place->domain[best].shut = false;
+}
+
+unsigned vp_place_fill_domains(struct vp_place *place, int node, unsigned x, vp_cost *cost)
+{
+    *cost = 0;
+    for (int d = place->node[node].domain; d >= 0; d = place->domain[d].next) {
+        place->domain[d].full = false;
+        place->domain[d].x = x > place->exact ? place->domain[d].capacity : 0;
+        place->domain[d].shut = false;
+    }
+    while (x > place->exact && !place->mixed) {
+        int best = -1;
+
+        for (int d = place->node[node].domain; d >= 0; d = place->domain[d].next)
+            if (!place->domain[d].full && place->domain[d].x <= x &&
+                (best < 0 || place->domain[d].x >= place->domain[best].x))
+                best = d;
+        if (best < 0)
+            break;
+        place->domain[best].full = true;
+        *cost += full_cost(place, best);
+        x -= place->domain[best].x;
+    }
+    if (x > place->exact && steps_of(place, node, x) > most_steps(place, node))
+        shut_others(place, node, x);
+    return x;
+}
+
+bool vp_place_too_wide(const struct vp_place *place, int node, unsigned x)
+{
+    for (int d = place->node[node].domain; d >= 0; d = place->domain[d].next)
+        place->domain[d].full = place->domain[d].shut = false;
+    return !place->mixed && steps_of(place, node, x) > most_steps(place, node);
+}
+
+/* The largest of the open domains, of equals the first; it is shut after. */
+static int take_largest(struct vp_place *place, int node)
+{
+    int best = -1;
+
+    for (int d = place->node[node].domain; d >= 0; d = place->domain[d].next)
+        if (!place->domain[d].shut &&
+            (best < 0 || place->domain[d].capacity >= place->domain[best].capacity))
+            best = d;
+    if (best >= 0)
+        place->domain[best].shut = true;
+    return best;
+}
+
+struct vp_table *vp_place_wide_table(struct vp_place *place, int node, unsigned x, bool per_l3)
+{
+    struct vp_table *made = vp_table_new(&place->arena, vp_least(x, place->node[node].most), 0);
+    vp_cost done = 0;
+    unsigned at = 0;
+
+    if (!made)
+        return NULL;
+    made->cost[0] = 0;
+    while (at < made->x) {
+        struct vp_table part;
+
+        if (!vp_place_domain_table(place, take_largest(place, node), made->x - at, 0, per_l3,
+                                   &part))
+            return NULL;
+        for (unsigned i = 1; i <= part.x; i++)
+            made->cost[at + i] = done + part.cost[i];
+        done = made->cost[at + part.x];
+        at += part.x;
+    }
+    return made;
+}
+
 bool vp_place_plain_table(struct vp_place *place, int domain, unsigned x, struct vp_table *table)
 {
     struct vp_table *made =
-        vp_table_new(&place->arena, vp_least(x, vp_place_capacity(place, domain)), 0);
+        vp_table_new(&place->arena, vp_least(x, place->domain[domain].capacity), 0);
     vp_cost done = 0;
     unsigned at = 0;
 

@@ -44,7 +44,7 @@ static bool allowed(const struct vp_place_node *node, unsigned x)
 {
     if (x == 0)
         return !node->must || node->full;
-    return x >= node->low && x <= node->high;
+    return x >= node->low && x >= node->least && x <= node->high;
 }
 
 static vp_cost beside(const struct many *many, int index, unsigned x)
@@ -88,7 +88,7 @@ static bool node_layers(struct many *many, int index, struct layers *layers)
     unsigned x = many->x < node->high ? many->x : node->high;
     const struct vp_table *table = NULL;
 
-    if (node->domain >= 0 && x > 0 && !node->full) {
+    if (node->domain >= 0 && x > 0 && x >= node->least && !node->full) {
         table = vp_place_node_table(many->place, index, x, many->y, false);
         if (!table)
             return false;
@@ -263,14 +263,6 @@ static struct trace step_back(const struct layers *steps, size_t i, struct trace
     return part;
 }
 
-/* What a node in full bears, as the search counts. */
-static unsigned full_load(const struct vp_place *place, const struct vp_place_node *node)
-{
-    unsigned most = place->apart ? node->most * place->per : node->most;
-
-    return most < node->high ? most : node->high;
-}
-
 /* Loads of the table to vcpus and extras for now; hand_out puts that right. */
 static void trace_back(struct many *many, const struct layers *steps)
 {
@@ -284,7 +276,7 @@ static void trace_back(struct many *many, const struct layers *steps)
             struct trace part = step_back(group->steps, k, &rest);
             struct vp_place_node *node = &many->place->node[many->node[group->first + k]];
 
-            node->vcpus = node->full ? full_load(many->place, node) : part.x;
+            node->vcpus = node->full ? vp_place_full_load(many->place, node) : part.x;
             node->extras = part.y;
         }
     }
@@ -331,21 +323,17 @@ void vp_place_hand_out(struct vp_place *place)
     }
 }
 
-/* Large loads take some nodes in full, beside the search. */
-static vp_cost fill_nodes(struct many *many)
+/* What the nodes cost that large loads take in full, beside the search. */
+static vp_cost full_nodes(const struct many *many)
 {
-    struct vp_place *place = many->place;
+    const struct vp_place *place = many->place;
     vp_cost cost = 0;
 
-    if (many->even || place->mixed)
-        return 0;
-    vp_place_fill_nodes(place, place->apart ? many->x / place->per : many->x);
     for (size_t i = 0; i < place->node_count; i++) {
-        struct vp_place_node *node = &place->node[place->node_order[i]];
+        const struct vp_place_node *node = &place->node[place->node_order[i]];
 
         if (!node->full)
             continue;
-        many->x -= full_load(place, node);
         cost += VP_COST(VP_COST_NODES) + vp_place_fill(place, place->node_order[i]);
         if (node->pci) /* counted as missed below */
             cost -= VP_COST(VP_COST_PCI);
@@ -373,9 +361,10 @@ static bool too_deep(const struct many *many)
 static int solve(struct many *many, struct layers **steps, vp_cost *cost)
 {
     struct layers *groups;
-    vp_cost filled = fill_nodes(many);
 
     many->group_count = 0;
+    if (!many->even && !vp_place_cut(many->place, &many->x, many->y, many->layers > 1 ? 3 : 1))
+        return -1;
     if (!make_groups(many))
         return -1;
     groups = group_layers(many);
@@ -386,7 +375,7 @@ static int solve(struct many *many, struct layers **steps, vp_cost *cost)
         vp_table_get(&(*steps)[many->group_count - 1].layer[many->layers - 1], many->x, many->y);
     if (*cost >= VP_COST_NEVER)
         return 0;
-    *cost += filled;
+    *cost += full_nodes(many);
     return 1;
 }
 

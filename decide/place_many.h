@@ -14,6 +14,12 @@ int vp_place_many(struct vp_place *place, bool even, vp_cost *cost);
 /* The L3 that a node shares with another node, -1 if none. */
 int vp_place_shared_l3(const struct vp_place *place, int node);
 
+/* place_share.c: what a search of nodes for (x, y) may leave out: node.least, and where it would
+ * be too long nodes taken in full, so that *x gets less. False without memory. */
+bool vp_place_cut(struct vp_place *place, unsigned *x, unsigned y, unsigned pushes);
+/* What a node in full bears, as the search counts. */
+unsigned vp_place_full_load(const struct vp_place *place, const struct vp_place_node *node);
+
 /* 1 where nodes bear the guest under high and must, as few as it takes; 0 where
  * they do not; -1 without memory. Needs no search. loads: decides them, too. */
 int vp_place_sure(struct vp_place *place, bool loads);

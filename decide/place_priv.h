@@ -90,7 +90,9 @@ struct vp_place_domain {
     int node, l3;
     int type, next; /* first type; next domain of the node; -1: none */
     unsigned x, y;  /* the load, where it was decided by domain */
+    unsigned capacity; /* units */
     bool full;      /* as of a node */
+    bool shut;      /* takes nothing: the search goes without it */
 };
 
 struct vp_place_node {
@@ -99,6 +101,7 @@ struct vp_place_node {
     unsigned threads, most;   /* CPUs and cores (under prefer CPUs) of use */
     unsigned vcpus_max;       /* vCPUs that its memory bears */
     unsigned low, high;       /* vCPUs if any; high 0: none at all */
+    unsigned least;           /* vCPUs that it bears if any, by what others can, see place_share.c */
     bool must, pci;           /* it must bear some; a PCI device of the guest is here */
     bool full;                /* all of it is taken, see place_large.c */
     unsigned vcpus, extras;   /* the load decided on */
@@ -133,6 +136,7 @@ struct vp_place {
     bool whether;   /* nobody asks where, only whether */
     bool by_domain; /* loads were decided by domain */
     unsigned exact; /* the largest load that is searched through, see place_large.c */
+    unsigned sure_nodes; /* the fewest nodes that bear the guest, see place_sure.c */
     int held_back;  /* a usable CPU that must stay in the pool, -1: none */
     struct vp_place_core *core;
     int *order;        /* cores with usable CPUs by their lowest */
@@ -239,14 +243,17 @@ vp_cost vp_place_left(const struct vp_place *place, unsigned left);
 /* ---- place_large.c: bounds what is searched through */
 void vp_place_bound(struct vp_place *place);
 /* Takes nodes in full until the rest of x units is small enough; the rest. */
-unsigned vp_place_fill_nodes(struct vp_place *place, unsigned x);
-/* The same of a node's domains, for its (x, 0); *cost is theirs. */
+unsigned vp_place_fill_nodes(struct vp_place *place, unsigned x, unsigned exact);
+/* The same of a node's domains, for its (x, 0); *cost is theirs. Where each of the others could
+ * bear the rest and a search is too long, all but one are shut. */
 unsigned vp_place_fill_domains(struct vp_place *place, int node, unsigned x, vp_cost *cost);
 /* A domain's cost table and split, type after type. */
 bool vp_place_plain_table(struct vp_place *place, int domain, unsigned x, struct vp_table *table);
 void vp_place_plain_split(struct vp_place *place, int domain, unsigned x);
-/* Units of a domain. */
-unsigned vp_place_capacity(const struct vp_place *place, int domain);
+/* Whether a search of the node's domains for up to x is too long, and what takes its place: the
+ * largest L3s in full and the rest in the next, without VP_COST_NODES. */
+bool vp_place_too_wide(const struct vp_place *place, int node, unsigned x);
+struct vp_table *vp_place_wide_table(struct vp_place *place, int node, unsigned x, bool per_l3);
 
 /* ---- place_cache.c: loads whose vCPUs are all in one L3 of a node */
 bool vp_place_l3_cost(struct vp_place *place, int node, unsigned vcpus, unsigned extras,
@@ -264,6 +271,8 @@ int vp_place_even(struct vp_place *place);   /* as many as bear even shares */
 /* place_rank.c: 0 where the largest cells are larger than the largest rooms, so
  * that cells cannot be on nodes of their own; 1: perhaps; -1: without memory. */
 int vp_place_could_be_apart(struct vp_place *place);
+/* place_rank.c: whether the load fits on the node, memory aside. */
+bool vp_place_node_fits(const struct vp_place *place, int node, unsigned vcpus, unsigned extras);
 /* Adds a cell's threads to what a node bears. */
 void vp_place_load(struct vp_place *place, size_t cell, int node, unsigned vcpus, unsigned extras);
 void vp_place_unload(struct vp_place *place);

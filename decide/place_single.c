@@ -67,6 +67,8 @@ int vp_place_single(struct vp_place *place)
             best = cost;
             best_node = node;
         }
+        if (place->whether && best_node >= 0)
+            return 1;
     }
     if (best_node < 0)
         return 0;

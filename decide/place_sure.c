@@ -172,12 +172,19 @@ int vp_place_sure(struct vp_place *place, bool loads)
             return 0;
     if (most == 0 || !bear(&sure, most))
         return 0;
-    if (!loads)
+    if (place->whether)
         return 1;
-    for (size_t nodes = must > 0 ? must : 1; nodes <= most; nodes++)
-        if (bear(&sure, nodes)) {
-            load(&sure, nodes);
-            break;
-        }
+    /* one node more never takes room away */
+    for (size_t low = must > 0 ? must - 1 : 0; most - low > 1;) {
+        size_t middle = low + (most - low) / 2;
+
+        if (bear(&sure, middle))
+            most = middle;
+        else
+            low = middle;
+    }
+    place->sure_nodes = (unsigned)most;
+    if (loads)
+        load(&sure, most);
     return 1;
 }

@@ -46,7 +46,7 @@ static bool add_bin(struct packing *packing, int node, int domain)
         return table && vp_place_domain_table(place, domain, place->request->vcpus, place->extras,
                                               true, table);
     }
-    bin->most = bin->rest = vp_place_capacity(place, domain);
+    bin->most = bin->rest = place->domain[domain].capacity;
     return true;
 }
 

@@ -33,6 +33,7 @@ enum gene {
     MEMORY,
     POOL,
     SHARED_L3,
+    SHAPE, /* by bits of it, which are by factors rather than evenly drawn: few nodes, few L3s */
     GENES
 };
 struct input {
@@ -52,6 +53,22 @@ static unsigned scale(const struct input *in, enum gene gene, unsigned low, unsi
     return low + (unsigned)((uint64_t)in->gene[gene] * (high - low + 1) / 1000);
 }
 
+/* The same, where that bit of SHAPE is set, so that each doubling is as likely. */
+static unsigned scale_by(const struct input *in, unsigned bit, enum gene gene, unsigned low,
+                         unsigned high)
+{
+    unsigned steps = 0, step;
+
+    if ((in->gene[SHAPE] >> bit & 1) == 0)
+        return scale(in, gene, low, high);
+    while (low << (steps + 1) <= high)
+        steps++;
+    step = in->gene[gene] * (steps + 1) / 1000;
+    high = step == steps ? high : (low << (step + 1)) - 1;
+    low <<= step;
+    return low + in->gene[gene] * (steps + 1) % 1000 * (high - low + 1) / 1000;
+}
+
 struct work {
     struct vp_topology *topology;
     struct vp_place_host host;
@@ -64,7 +81,7 @@ static void add_node(struct work *work, const struct input *in, int node, int *c
                      unsigned cores)
 {
     unsigned threads = 1u << scale(in, THREADS, 0, 3);
-    unsigned per_l3 = cores / scale(in, L3S, 1, 64);
+    unsigned per_l3 = cores / scale_by(in, 1, L3S, 1, 64);
     bool shared = in->gene[SHARED_L3] > 900;
 
     if (in->gene[UNEVEN] > 500)
@@ -88,7 +105,7 @@ static void add_node(struct work *work, const struct input *in, int node, int *c
 
 static void make_host(struct work *work, const struct input *in)
 {
-    unsigned nodes = scale(in, NODES, 1, 128), threads = 1u << scale(in, THREADS, 0, 3);
+    unsigned nodes = scale_by(in, 0, NODES, 1, 128), threads = 1u << scale(in, THREADS, 0, 3);
     unsigned most = VP_CPU_MAX / nodes / threads, cores = scale(in, CORES, 1, most > 0 ? most : 1);
     struct vp_error err;
     int core = 0, l3 = 0;
@@ -128,17 +145,19 @@ static void make_state(struct work *work, const struct input *in)
     vp_cpuset_and(&work->host.pool, &work->host.usable);
     work->host.pool_needed = in->gene[POOL] > 700;
     for (size_t i = 0; i < topology->node_count; i++)
-        work->memory[i] = below(1 + in->gene[MEMORY]);
+        work->memory[i] = below(1 + in->gene[MEMORY] * ((in->gene[SHAPE] & 8) != 0 ? 64 : 1));
     if (in->gene[MEMORY] > 600)
         work->host.memory_kib = work->memory;
 }
 
 static void make_request(struct work *work, const struct input *in)
 {
-    unsigned free = vp_cpuset_count(&work->host.usable), cells = scale(in, CELLS, 0, 256);
-    unsigned at = 0;
+    unsigned free = vp_cpuset_count(&work->host.usable), at = 0;
+    unsigned cells = scale(in, CELLS, 0, 256);
 
     cells = cells > 128 ? cells - 128 : 0;
+    if ((in->gene[SHAPE] & 4) != 0) /* about as many as nodes */
+        cells = cells * (unsigned)work->topology->node_count / 128 + cells % 2;
     work->request = (struct vp_place_request){
         .vcpus = 1 + (unsigned)((uint64_t)free * in->gene[VCPUS] / 1000),
         .thread_policy = (enum vp_thread_policy)scale(in, POLICY, 0, 2),
