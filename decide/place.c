@@ -80,8 +80,10 @@ static void assign_cells(struct vp_place *place, unsigned *renumber)
             .l3 = -1};
         renumber[i] = (unsigned)place->cell_count++;
     }
-    for (unsigned v = 0; v < request->vcpus; v++)
+    for (unsigned v = request->vcpus; v-- > 0;) {
         place->vcpu_cell[v] = renumber[place->vcpu_cell[v]];
+        place->cell[place->vcpu_cell[v]].first = v;
+    }
 }
 
 static bool read_cells(struct vp_place *place)

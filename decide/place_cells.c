@@ -219,26 +219,14 @@ static int with_one_cell(struct apart *apart, vp_cost *sum)
 }
 
 /* Beside the cell on that node, where it can be. Extra threads may be in any L3. */
-static unsigned most_extras(struct apart *apart, size_t cell, size_t node)
+static unsigned most_extras(struct apart *apart, size_t cell, size_t at)
 {
     struct vp_place *place = apart->place;
-    unsigned low = 0, high = place->extras + 1, x, y;
+    int node = place->node_order[at];
+    unsigned units = vp_place_fewest_units(place, node, place->cell[cell].vcpus);
 
-    if (!place->mixed) {
-        vp_place_units(place, place->cell[cell].vcpus, 0, &x, &y);
-        low = place->node[place->node_order[node]].most - x;
-        return low < place->extras ? low : place->extras;
-    }
-
-    while (high - low > 1) {
-        unsigned middle = low + (high - low) / 2;
-
-        if (price(apart, cell, node, middle) < VP_COST_NEVER)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
+    return units > place->node[node].most ? 0
+                                          : vp_least(place->node[node].most - units, place->extras);
 }
 
 /* Where no single node has room for the extra threads: the matching that has

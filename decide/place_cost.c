@@ -238,8 +238,8 @@ const struct vp_table *vp_place_node_table(struct vp_place *place, int node, uns
     struct vp_table *last, *made;
     size_t at = 0;
 
-    last = domains_table(place, node, split ? ceiling(x, place->per) + y : x, split ? 0 : y,
-                         per_l3);
+    last =
+        domains_table(place, node, split ? ceiling(x, place->per) + y : x, split ? 0 : y, per_l3);
     if (!last)
         return NULL;
     if (split)
@@ -267,8 +267,9 @@ bool vp_place_node_cost(struct vp_place *place, int node, unsigned vcpus, unsign
     if (at->domain < 0 || (place->mixed ? vcpus > at->threads || extras > at->most : x > at->most))
         return true;
     if (place->whether) {
-        *cost = vp_place_node_fits(place, node, vcpus, extras) ? 0 : VP_COST_NEVER;
-        return true;
+        x = vp_place_fewest_units(place, node, vcpus);
+        *cost = x <= at->most && extras <= at->most - x ? 0 : VP_COST_NEVER;
+        return !place->arena.failed;
     }
     if (place->one_l3)
         return vp_place_l3_cost(place, node, vcpus, extras, cost);
@@ -348,8 +349,7 @@ static bool split_domains(struct vp_place *place, int node)
 static bool split_full(struct vp_place *place, int node)
 {
     for (int i = place->node[node].domain; i >= 0; i = place->domain[i].next)
-        if (place->domain[i].full &&
-            !vp_place_split_domain(place, i, place->domain[i].capacity, 0))
+        if (place->domain[i].full && !vp_place_split_domain(place, i, place->domain[i].capacity, 0))
             return false;
     return true;
 }

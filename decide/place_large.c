@@ -62,8 +62,13 @@ void vp_place_bound(struct vp_place *place)
         exact = exact * 4 / deep;
     exact /= 1 + place->cell_count / 16;
     place->exact = exact < EXACT_MIN ? EXACT_MIN : (unsigned)exact;
-    for (size_t i = 0; i < place->domain_count; i++)
-        place->domain[i].capacity = capacity(place, (int)i);
+    for (size_t i = 0; i < place->domain_count; i++) {
+        struct vp_place_domain *domain = &place->domain[i];
+        struct vp_place_node *node = &place->node[domain->node];
+
+        domain->capacity = capacity(place, (int)i);
+        node->largest = domain->capacity > node->largest ? domain->capacity : node->largest;
+    }
 }
 
 static unsigned most_of(const struct vp_place *place, const struct vp_place_node *node)

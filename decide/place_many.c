@@ -306,21 +306,21 @@ static void share_out(struct vp_place *place, size_t used)
 /* vCPUs follow each other by cell, then number. */
 void vp_place_hand_out(struct vp_place *place)
 {
+    size_t node = 0;
     unsigned used = 0;
-    size_t at = 0;
 
-    for (size_t cell = 0; cell < place->cell_count; cell++) {
-        for (unsigned v = 0; v < place->request->vcpus; v++) {
+    for (size_t cell = 0; cell < place->cell_count; cell++)
+        for (unsigned left = place->cell[cell].vcpus, v = place->cell[cell].first; left > 0; v++) {
             if (place->vcpu_cell[v] != cell)
                 continue;
-            while (used >= place->node[place->node_order[at]].vcpus) {
-                at++;
+            while (used >= place->node[place->node_order[node]].vcpus) {
+                node++;
                 used = 0;
             }
-            place->vcpu_node[v] = place->node_order[at];
+            place->vcpu_node[v] = place->node_order[node];
             used++;
+            left--;
         }
-    }
 }
 
 /* What the nodes cost that large loads take in full, beside the search. */

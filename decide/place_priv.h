@@ -49,8 +49,9 @@ static inline unsigned vp_cost_get(vp_cost cost, enum vp_cost_field field)
 }
 
 /* cost[vp_table_at(table, a, b)]: the cheapest (a, b), low <= a <= x, b <= y; a
- * runs fastest, for y is small and x is what loops are long in. In a combined table pick says what of it the last part took: a * 65536 + b, the
- * top bit: the part is where the largest guest could still go (place_fewest.c). */
+ * runs fastest, for y is small and x is what loops are long in. In a combined table pick says what
+ * of it the last part took: a * 65536 + b, the top bit: the part is where the largest guest could
+ * still go (place_fewest.c). */
 struct vp_table {
     unsigned x, y, low;
     vp_cost *cost;
@@ -88,24 +89,26 @@ struct vp_place_type {
 
 struct vp_place_domain {
     int node, l3;
-    int type, next; /* first type; next domain of the node; -1: none */
-    unsigned x, y;  /* the load, where it was decided by domain */
+    int type, next;    /* first type; next domain of the node; -1: none */
+    unsigned x, y;     /* the load, where it was decided by domain */
     unsigned capacity; /* units */
-    bool full;      /* as of a node */
-    bool shut;      /* takes nothing: the search goes without it */
+    bool full;         /* as of a node */
+    bool shut;         /* takes nothing: the search goes without it */
 };
 
 struct vp_place_node {
-    int domain;               /* first, -1: none */
-    unsigned free;            /* usable CPUs */
-    unsigned threads, most;   /* CPUs and cores (under prefer CPUs) of use */
-    unsigned vcpus_max;       /* vCPUs that its memory bears */
-    unsigned low, high;       /* vCPUs if any; high 0: none at all */
-    unsigned least;           /* vCPUs that it bears if any, by what others can, see place_share.c */
-    bool must, pci;           /* it must bear some; a PCI device of the guest is here */
-    bool full;                /* all of it is taken, see place_large.c */
-    unsigned vcpus, extras;   /* the load decided on */
-    int l3_cell;              /* the cell that has all its vCPUs in one L3 of it, -1: none */
+    int domain;             /* first, -1: none */
+    unsigned free;          /* usable CPUs */
+    unsigned threads, most; /* CPUs and cores (under prefer CPUs) of use */
+    unsigned vcpus_max;     /* vCPUs that its memory bears */
+    unsigned low, high;     /* vCPUs if any; high 0: none at all */
+    unsigned least;         /* vCPUs that it bears if any, by what others can, see place_share.c */
+    bool must, pci;         /* it must bear some; a PCI device of the guest is here */
+    bool full;              /* all of it is taken, see place_large.c */
+    unsigned vcpus, extras; /* the load decided on */
+    int l3_cell;            /* the cell that has all its vCPUs in one L3 of it, -1: none */
+    unsigned largest;       /* units of its largest domain */
+    unsigned *cores_for;    /* place_rank.c */
     struct vp_place_l3s *l3s; /* place_cache.c */
 };
 
@@ -113,6 +116,7 @@ struct vp_place_node {
 struct vp_place_cell {
     unsigned id;
     unsigned vcpus, extras;
+    unsigned first;      /* vCPU */
     uint64_t memory_kib; /* whole pages */
     int node, l3;        /* where it goes; the L3 of its vCPUs under cache = require, else -1 */
 };
@@ -132,12 +136,12 @@ struct vp_place {
     unsigned per;     /* vCPUs a unit bears */
     bool whole_cores; /* require, isolate */
     bool mixed, apart;
-    bool one_l3;    /* each cell in one L3 */
-    bool whether;   /* nobody asks where, only whether */
-    bool by_domain; /* loads were decided by domain */
-    unsigned exact; /* the largest load that is searched through, see place_large.c */
+    bool one_l3;         /* each cell in one L3 */
+    bool whether;        /* nobody asks where, only whether */
+    bool by_domain;      /* loads were decided by domain */
+    unsigned exact;      /* the largest load that is searched through, see place_large.c */
     unsigned sure_nodes; /* the fewest nodes that bear the guest, see place_sure.c */
-    int held_back;  /* a usable CPU that must stay in the pool, -1: none */
+    int held_back;       /* a usable CPU that must stay in the pool, -1: none */
     struct vp_place_core *core;
     int *order;        /* cores with usable CPUs by their lowest */
     size_t core_count; /* of order */
@@ -271,8 +275,12 @@ int vp_place_even(struct vp_place *place);   /* as many as bear even shares */
 /* place_rank.c: 0 where the largest cells are larger than the largest rooms, so
  * that cells cannot be on nodes of their own; 1: perhaps; -1: without memory. */
 int vp_place_could_be_apart(struct vp_place *place);
-/* place_rank.c: whether the load fits on the node, memory aside. */
-bool vp_place_node_fits(const struct vp_place *place, int node, unsigned vcpus, unsigned extras);
+/* place_rank.c: the fewest cores that bear so many vCPUs, cores being of different sizes (the
+ * largest first), in one domain of the node, -1: in all; UINT_MAX: none do. */
+unsigned vp_place_fewest_cores(const struct vp_place *place, int node, int only, unsigned vcpus);
+/* place_rank.c: the fewest units that so many vCPUs take on the node, in one L3 where they must be;
+ * UINT_MAX: they do not fit, or the arena failed. The node's other cores are extra threads'. */
+unsigned vp_place_fewest_units(struct vp_place *place, int node, unsigned vcpus);
 /* Adds a cell's threads to what a node bears. */
 void vp_place_load(struct vp_place *place, size_t cell, int node, unsigned vcpus, unsigned extras);
 void vp_place_unload(struct vp_place *place);

@@ -15,8 +15,7 @@ struct vp_table *vp_table_new(struct vp_arena *arena, unsigned x, unsigned y)
 
 vp_cost vp_table_get(const struct vp_table *table, unsigned x, unsigned y)
 {
-    return x <= table->x && y <= table->y ? table->cost[vp_table_at(table, x, y)]
-                                          : VP_COST_NEVER;
+    return x <= table->x && y <= table->y ? table->cost[vp_table_at(table, x, y)] : VP_COST_NEVER;
 }
 
 bool vp_table_step(struct vp_arena *arena, const struct vp_table *before,
