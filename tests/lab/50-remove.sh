@@ -77,7 +77,7 @@ check "policies stay" test -s /etc/virtpin/policy.d/lab.conf
 check "so does what definitions held before" test -n "$(find /var/lib/virtpin -type f)"
 check "the guests run on in their places" in_place
 check "another starts" lab_guest db2
-check "wherever libvirt puts it" assert_mask db2 vcpu 0 "$(lab_undivided)"
+check "wherever libvirt puts it" assert_mask db2 vcpu 0 "$(lab_online)"
 systemctl restart libvirtd
 check "libvirtd restarts" lab_wait 20 virsh -q list
 check "the guests run on" in_place
