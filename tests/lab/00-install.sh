@@ -68,8 +68,8 @@ sees() {
 }
 check "the enforcer sees writes and calls" sees
 exposed() {
-    systemd-analyze --no-pager security --threshold=24 virtpind.service | tail -n 1
+    systemd-analyze --no-pager security --threshold=22 virtpind.service | tail -n 1
     return "${PIPESTATUS[0]}"
 }
-check "virtpind's unit is exposed by 2.4 at most" exposed
+check "virtpind's unit is exposed by 2.2 at most" exposed
 lab_clean
