@@ -16,9 +16,7 @@ newer_tree() {
     mkdir -p "$src" "$build"
     (cd "$RIG_SRC" && cp -a Makefile decide host hook enforcer ctl tests packaging conf systemd man "$src/") || return 1
     cp -a "$BUILD/decide" "$BUILD/host" "$BUILD/hook" "$BUILD/enforcer" "$BUILD/ctl" "$build/" || return 1
-    sed -i 's/^#define VP_LEDGER_MINOR .*/#define VP_LEDGER_MINOR 1/' "$src/host/ledger_priv.h"
-    sed -i "s/unplaced TEXT, would TEXT) WITHOUT ROWID;\"/unplaced TEXT, would TEXT, weight INTEGER NOT NULL DEFAULT 100) WITHOUT ROWID;\"\n    \"CREATE TABLE mark(uuid TEXT PRIMARY KEY, text TEXT);\"/" \
-        "$src/host/ledger_file.c"
+    "$RIG_SRC/tests/newer" minor "$src" || return 1
     rm -f "$build"/host/ledger*.o "$build"/ctl/main.o
     make -s -C "$src" install BUILD="$build" VERSION=99.9.9 PREFIX=/usr SYSCONFDIR=/etc \
         DESTDIR="$RIG_DIR/newer"
