@@ -33,44 +33,6 @@ static unsigned bound(struct vp_place *place, unsigned k, int l3)
     return count;
 }
 
-/* Whether the k largest of them, those that must be among them, have room for
- * the shares and the extra threads. Exact but where cores differ in size. */
-static bool room_for(struct vp_place *place, unsigned k)
-{
-    unsigned vcpus = place->request->vcpus, low, high, y, need, have = 0;
-
-    vp_place_units(place, vcpus / k, 0, &low, &y);
-    vp_place_units(place, (vcpus + k - 1) / k, 0, &high, &y);
-    need = high * (vcpus % k) + low * (k - vcpus % k) + place->extras;
-    for (unsigned taken = 0; taken < k; taken++) {
-        struct vp_place_node *best = NULL;
-
-        for (size_t i = 0; i < place->node_count; i++) {
-            struct vp_place_node *node = &place->node[place->node_order[i]];
-
-            if (node->must && node->high == 0)
-                return false;
-            if (node->full || node->high == 0)
-                continue;
-            if (!best || (node->must && !best->must) ||
-                (node->must == best->must && node->most > best->most))
-                best = node;
-        }
-        if (!best)
-            return false;
-        best->full = true;
-        have += best->most;
-    }
-    for (size_t i = 0; i < place->node_count; i++) {
-        struct vp_place_node *node = &place->node[place->node_order[i]];
-
-        if (node->must && !node->full)
-            have = 0;
-        node->full = false;
-    }
-    return place->mixed || need <= have;
-}
-
 /* All of them are needed. */
 static void use_all(struct vp_place *place)
 {
@@ -78,21 +40,24 @@ static void use_all(struct vp_place *place)
         place->node[place->node_order[i]].must |= place->node[place->node_order[i]].high > 0;
 }
 
-static int with_nodes(struct vp_place *place, unsigned k, int l3, vp_cost *cost)
+static int with_nodes(struct vp_place *place, const struct vp_place_shares *shares, unsigned k,
+                      int l3, vp_cost *cost)
 {
     unsigned count = bound(place, k, l3);
     int result;
 
-    if (count < k || !room_for(place, k))
+    if (count < k || !vp_place_shares_fit(place, shares, k))
         return 0;
-    if (place->whether && !place->mixed)
+    if (place->whether)
         return 1;
     if (count == k)
         use_all(place);
     *cost = 0;
     result = vp_place_many(place, true, cost);
-    if (result == VP_DEEP)
-        return vp_place_plain(place, k);
+    if (result == VP_DEEP) {
+        vp_place_shares_load(place, shares, k);
+        return 1;
+    }
     if (result <= 0)
         return result;
     if (place->node_count - vp_cost_get(*cost, VP_COST_NODES) == k)
@@ -102,7 +67,8 @@ static int with_nodes(struct vp_place *place, unsigned k, int l3, vp_cost *cost)
 }
 
 /* As with_nodes, within the best of the L3s that nodes share. */
-static int in_one_l3(struct vp_place *place, unsigned k, vp_cost *cost)
+static int in_one_l3(struct vp_place *place, const struct vp_place_shares *shares, unsigned k,
+                     vp_cost *cost)
 {
     vp_cost best = VP_COST_NEVER;
     int best_l3 = -1;
@@ -112,7 +78,7 @@ static int in_one_l3(struct vp_place *place, unsigned k, vp_cost *cost)
 
         if (place->l3_home[l3] != -2)
             continue;
-        result = with_nodes(place, k, (int)l3, cost);
+        result = with_nodes(place, shares, k, (int)l3, cost);
         if (result < 0)
             return -1;
         if (result > 0 && *cost < best) {
@@ -122,30 +88,40 @@ static int in_one_l3(struct vp_place *place, unsigned k, vp_cost *cost)
         if (result > 0)
             vp_place_unload(place);
     }
-    return best_l3 < 0 ? 0 : with_nodes(place, k, best_l3, cost);
+    return best_l3 < 0 ? 0 : with_nodes(place, shares, k, best_l3, cost);
 }
 
-static bool any_shared_l3(const struct vp_place *place)
+/* The most nodes that share one L3, 1 if none do. */
+static unsigned most_of_one_l3(const struct vp_place *place)
 {
-    for (size_t l3 = 0; l3 < place->topology->l3_count; l3++)
-        if (place->l3_home[l3] == -2)
-            return true;
-    return false;
+    unsigned most = 1;
+
+    for (size_t l3 = 0; l3 < place->topology->l3_count; l3++) {
+        unsigned nodes = 0;
+
+        if (place->l3_home[l3] != -2)
+            continue;
+        for (size_t i = 0; i < place->node_count; i++)
+            nodes += vp_place_shared_l3(place, place->node_order[i]) == (int)l3;
+        most = nodes > most ? nodes : most;
+    }
+    return most;
 }
 
 int vp_place_even(struct vp_place *place)
 {
     unsigned most = place->request->vcpus;
+    struct vp_place_shares shares;
     vp_cost cost = 0;
     int result = 0;
 
-    if (most > place->node_count)
-        most = (unsigned)place->node_count;
-    if (place->one_l3 && !any_shared_l3(place))
-        most = 1;
+    if (!vp_place_shares_begin(place, &shares))
+        return -1;
+    most = vp_least(most, place->one_l3 ? most_of_one_l3(place) : (unsigned)place->node_count);
     place->apart = true;
     for (unsigned k = most; k > 1 && result == 0; k--)
-        result = place->one_l3 ? in_one_l3(place, k, &cost) : with_nodes(place, k, -1, &cost);
+        result = place->one_l3 ? in_one_l3(place, &shares, k, &cost)
+                               : with_nodes(place, &shares, k, -1, &cost);
     place->cost += result > 0 ? cost : 0;
     place->apart = place->mixed;
     return result == 0 ? vp_place_single(place) : result;

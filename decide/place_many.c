@@ -149,16 +149,6 @@ static struct layers *combine_all(struct many *many, const struct layers *part, 
     return steps;
 }
 
-/* The L3 that a node shares with another node, -1 if none. */
-int vp_place_shared_l3(const struct vp_place *place, int node)
-{
-    int domain = place->node[node].domain;
-
-    if (domain < 0 || place->l3_home[place->domain[domain].l3] != -2)
-        return -1;
-    return place->domain[domain].l3;
-}
-
 /* Puts nodes of one group side by side, groups in the order of their first. */
 static bool make_groups(struct many *many)
 {
@@ -341,13 +331,33 @@ static vp_cost full_nodes(const struct many *many)
     return cost;
 }
 
-/* Extra threads are a dimension of their own, and too many for a search. Even
- * shares on cores of different sizes are always searched for. */
+/* Even shares: each node has two loads, beside extra threads. Where all nodes
+ * are needed few sums of them can be the right one; of those that share an L3
+ * every sum is found. */
+static uint64_t even_steps(const struct many *many)
+{
+    const struct vp_place *place = many->place;
+    uint64_t wide = (uint64_t)(many->y + 1) * (many->y + 1), nodes = 0;
+    bool all = true;
+
+    for (size_t i = 0; i < place->node_count; i++) {
+        const struct vp_place_node *node = &place->node[place->node_order[i]];
+
+        nodes += node->high > 0;
+        all = all && (node->high == 0 || node->must) &&
+              vp_place_shared_l3(place, place->node_order[i]) < 0;
+    }
+    return wide * nodes * (all ? nodes : many->x + 1);
+}
+
+/* Extra threads are a dimension of their own, and too many for a search. */
 static bool too_deep(const struct many *many)
 {
     uint64_t wide = (uint64_t)(many->y + 1) * (many->y + 1), units = 0;
 
-    if (!many->place->apart || (many->place->mixed ? many->even : many->y < 2))
+    if (many->even && even_steps(many) <= (1u << 20))
+        return false;
+    if (!many->place->apart || (!many->even && !many->place->mixed && many->y < 2))
         return false;
     for (size_t i = 0; i < many->place->node_count; i++) {
         const struct vp_place_node *node = &many->place->node[many->place->node_order[i]];

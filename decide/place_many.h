@@ -8,7 +8,7 @@
  * they are counted. even: as many nodes as can be, else as few. 1: node.vcpus,
  * extras and vcpu_node are set, and *cost (VP_COST_NODES under even: the nodes
  * not used); 0: does not fit; -1: without memory; VP_DEEP: that would take too
- * long, vp_place_sure and vp_place_plain do not. */
+ * long, vp_place_sure and vp_place_shares_load do not. */
 #define VP_DEEP 2
 int vp_place_many(struct vp_place *place, bool even, vp_cost *cost);
 /* The L3 that a node shares with another node, -1 if none. */
@@ -24,9 +24,17 @@ unsigned vp_place_full_load(const struct vp_place *place, const struct vp_place_
  * they do not; -1 without memory. Needs no search. loads: decides them, too. */
 int vp_place_sure(struct vp_place *place, bool loads);
 
-/* Loads of nodes under low, high and must without a search, where `apart` holds,
- * on k nodes. False: does not fit so. */
-bool vp_place_plain(struct vp_place *place, unsigned k);
+/* Even shares without a search (place_plain.c), for k after k; nodes' low, high and must are set.
+ */
+struct vp_place_shares {
+    int *order;     /* nodes, the best first */
+    unsigned *room; /* by index: units beside the lower share */
+    bool *loses;    /* the higher share takes one more */
+};
+bool vp_place_shares_begin(struct vp_place *place, struct vp_place_shares *shares);
+/* Whether k nodes bear the guest; then how, vcpu_node as well. */
+bool vp_place_shares_fit(struct vp_place *place, const struct vp_place_shares *shares, unsigned k);
+void vp_place_shares_load(struct vp_place *place, const struct vp_place_shares *shares, unsigned k);
 /* vCPUs to the nodes by their loads. */
 void vp_place_hand_out(struct vp_place *place);
 

@@ -59,7 +59,7 @@ struct vp_table {
 };
 static inline size_t vp_table_at(const struct vp_table *table, unsigned x, unsigned y)
 {
-    return (size_t)y * (table->x + 1) + x;
+    return (size_t)y * (table->x - table->low + 1) + (x - table->low);
 }
 #define VP_PICK(a, b) ((uint32_t)(a) << 16 | (uint32_t)(b))
 #define VP_PICK_X(pick) ((pick) >> 16 & 0x7fff)

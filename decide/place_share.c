@@ -11,6 +11,15 @@
 #define STEPS (1u << 20)
 #define FILL_MIN 32
 
+int vp_place_shared_l3(const struct vp_place *place, int node)
+{
+    int domain = place->node[node].domain;
+
+    if (domain < 0 || place->l3_home[place->domain[domain].l3] != -2)
+        return -1;
+    return place->domain[domain].l3;
+}
+
 unsigned vp_place_full_load(const struct vp_place *place, const struct vp_place_node *node)
 {
     unsigned most = place->apart ? node->most * place->per : node->most;

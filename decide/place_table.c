@@ -15,7 +15,8 @@ struct vp_table *vp_table_new(struct vp_arena *arena, unsigned x, unsigned y)
 
 vp_cost vp_table_get(const struct vp_table *table, unsigned x, unsigned y)
 {
-    return x <= table->x && y <= table->y ? table->cost[vp_table_at(table, x, y)] : VP_COST_NEVER;
+    return x >= table->low && x <= table->x && y <= table->y ? table->cost[vp_table_at(table, x, y)]
+                                                             : VP_COST_NEVER;
 }
 
 bool vp_table_step(struct vp_arena *arena, const struct vp_table *before,
@@ -24,21 +25,17 @@ bool vp_table_step(struct vp_arena *arena, const struct vp_table *before,
 {
     size_t cells;
 
-    *result = (struct vp_table){.x = vp_least(x, before->x + part->x),
-                                .y = vp_least(y, before->y + part->y),
-                                .low = low,
-                                .cost = cost};
-    cells = (size_t)(result->x + 1) * (result->y + 1);
+    *result = (struct vp_table){
+        .x = vp_least(x, before->x + part->x), .y = vp_least(y, before->y + part->y), .cost = cost};
+    result->low = vp_least(low, result->x);
+    cells = (size_t)(result->x - result->low + 1) * (result->y + 1);
     result->pick = vp_arena_get(arena, cells, sizeof(*result->pick));
     if (!result->pick)
         return false;
-    for (unsigned b = 0; b <= result->y; b++)
-        for (size_t i = vp_table_at(result, vp_least(low, result->x), b),
-                    end = vp_table_at(result, result->x, b);
-             i <= end; i++) {
-            cost[i] = VP_COST_NEVER;
-            result->pick[i] = 0;
-        }
+    for (size_t i = 0; i < cells; i++) {
+        cost[i] = VP_COST_NEVER;
+        result->pick[i] = 0;
+    }
     return true;
 }
 
@@ -58,7 +55,7 @@ static void push_row(const vp_cost *from, vp_cost share, uint32_t mark, size_t c
 static void push_share(const struct vp_table *before, unsigned i, unsigned j, vp_cost share,
                        uint32_t mark, struct vp_table *result)
 {
-    unsigned first = i > result->low ? i : result->low;
+    unsigned first = before->low + i > result->low ? before->low + i : result->low;
     unsigned last = vp_least(result->x, before->x + i), top = vp_least(result->y, before->y + j);
 
     if (first > last)
