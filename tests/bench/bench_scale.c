@@ -31,6 +31,9 @@
 #define THREADS 16 /* emulator, 13 vCPUs, an I/O thread, a worker */
 #define VCPUS 13
 #define GROUPS (VCPUS + 2)
+#define SWEEPS 6 /* that are measured */
+#define SWEEP_US 2000000
+#define FILES (THREADS + 2 * GROUPS) /* that a full look of a guest reads */
 #define GUESTS_MOST 2000
 
 static struct guest {
@@ -452,14 +455,17 @@ static double wait_for_all(const char *program)
 }
 
 /* The sweep's cheap question, asked bare: is each task directory as it was, has
- * each thread its mask? */
-static double floor_quick(void)
+ * each thread its mask? At the sweep's own pace: right after one another such
+ * calls find all in the processor's caches, and cost a third. */
+static double floor_quick(unsigned rounds)
 {
-    double best = 1e12;
+    double spent = 0;
 
-    for (int round = 0; round < 7; round++) {
-        double began = used_us();
+    for (unsigned round = 0; round < rounds; round++) {
+        double began;
 
+        usleep(SWEEP_US);
+        began = used_us();
         for (unsigned i = 0; i < guest_count; i++) {
             unsigned char mask[1024];
             struct stat st;
@@ -470,50 +476,70 @@ static double floor_quick(void)
             for (unsigned j = 0; j < THREADS; j++)
                 syscall(SYS_sched_getaffinity, guests[i].tid[j], sizeof(mask), mask);
         }
-        if (used_us() - began < best)
-            best = used_us() - began;
+        spent += used_us() - began;
     }
-    return best;
+    return spent / rounds;
 }
 
-/* Everything, bare: each thread's mask and group, each group's file and what is in effect of it. */
-static double floor_full(void)
+/* The files of guest i that a full look reads, opened. */
+static int open_all(unsigned i, int *file)
 {
+    char dir[256], path[320];
+    int count = 0;
+
+    for (unsigned j = 0; j < THREADS; j++) {
+        group_of(&guests[i], j, dir, sizeof(dir));
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/cgroup", guests[i].pid, guests[i].tid[j]);
+        file[count++] = open(path, O_RDONLY | O_CLOEXEC);
+        if (j == THREADS - 1)
+            continue;
+        snprintf(path, sizeof(path), "%s/cpuset.cpus", dir);
+        file[count++] = open(path, O_RDONLY | O_CLOEXEC);
+        snprintf(path, sizeof(path), "%s/cpuset.effective_cpus", dir);
+        file[count++] = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    return count;
+}
+
+static void look_bare(unsigned i, const int *file)
+{
+    unsigned char mask[1024];
+    char text[4096];
+
+    for (unsigned j = 0; j < THREADS; j++)
+        syscall(SYS_sched_getaffinity, guests[i].tid[j], sizeof(mask), mask);
+    for (unsigned j = 0; j < FILES; j++)
+        if (pread(file[j], text, sizeof(text), 0) < 0)
+            die("pread");
+}
+
+/* Everything, bare: each thread's mask and group, each group's file and what is in effect of it. As
+ * a sweep does it: one guest after the other, and at its pace. */
+static double floor_full(unsigned rounds)
+{
+    struct rlimit limit = {guest_count * FILES + 1000, guest_count * FILES + 1000};
+    int(*file)[FILES] = calloc(guest_count, sizeof(*file));
     double spent = 0;
 
-    for (unsigned i = 0; i < guest_count; i++) {
-        int file[THREADS * 3], count = 0;
-        unsigned char mask[1024];
-        char dir[256], path[320], text[4096];
-        double began, best = 0;
+    if (!file || setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        die("room for files");
+    for (unsigned i = 0; i < guest_count; i++)
+        if (open_all(i, file[i]) != FILES)
+            die("files");
+    for (unsigned round = 0; round < rounds; round++) {
+        double began;
 
-        for (unsigned j = 0; j < THREADS; j++) {
-            group_of(&guests[i], j, dir, sizeof(dir));
-            snprintf(path, sizeof(path), "/proc/%d/task/%d/cgroup", guests[i].pid,
-                     guests[i].tid[j]);
-            file[count++] = open(path, O_RDONLY | O_CLOEXEC);
-            if (j == THREADS - 1)
-                continue;
-            snprintf(path, sizeof(path), "%s/cpuset.cpus", dir);
-            file[count++] = open(path, O_RDONLY | O_CLOEXEC);
-            snprintf(path, sizeof(path), "%s/cpuset.effective_cpus", dir);
-            file[count++] = open(path, O_RDONLY | O_CLOEXEC);
-        }
-        for (int round = 0; round < 3; round++) {
-            began = used_us();
-            for (unsigned j = 0; j < THREADS; j++)
-                syscall(SYS_sched_getaffinity, guests[i].tid[j], sizeof(mask), mask);
-            for (int j = 0; j < count; j++)
-                if (pread(file[j], text, sizeof(text), 0) < 0)
-                    die("pread");
-            if (round == 0 || used_us() - began < best)
-                best = used_us() - began;
-        }
-        spent += best;
-        for (int j = 0; j < count; j++)
-            close(file[j]);
+        usleep(SWEEP_US);
+        began = used_us();
+        for (unsigned i = 0; i < guest_count; i++)
+            look_bare(i, file[i]);
+        spent += used_us() - began;
     }
-    return spent;
+    for (unsigned i = 0; i < guest_count; i++)
+        for (unsigned j = 0; j < FILES; j++)
+            close(file[i][j]);
+    free(file);
+    return spent / rounds;
 }
 
 /* Waits for the next sweep's end; false: none in 30 s. */
@@ -661,8 +687,8 @@ int main(int argc, char **argv)
            status_kib("VmRSS:") / 1024, status_kib("VmHWM:") / 1024);
     if (resting)
         rest(resting);
-    quick = floor_quick();
-    took = cost_of_sweep(6);
+    quick = floor_quick(SWEEPS);
+    took = cost_of_sweep(SWEEPS);
     printf("  a sweep, a guest now and then in full     %8.1f ms  %5.2f x stat and "
            "sched_getaffinity (%.1f ms)\n",
            took / 1e3, took / quick, quick / 1e3);
@@ -671,11 +697,11 @@ int main(int argc, char **argv)
     if (seconds)
         fight(seconds);
     stop_enforcer();
-    start_enforcer(argv[1], "3s", true);
+    start_enforcer(argv[1], "2s", true);
     if (wait_for_all(argv[2]) > 0) {
-        full = floor_full();
+        full = floor_full(SWEEPS);
         sleep(4);
-        took = cost_of_sweep(3);
+        took = cost_of_sweep(SWEEPS);
         printf("  a sweep, every guest in full              %8.1f ms  %5.2f x sched_getaffinity "
                "and pread (%.1f ms)\n",
                took / 1e3, took / full, full / 1e3);
