@@ -255,11 +255,7 @@ static void finish(struct vp_look *look)
     vp_record_save(look->enforcer, guest);
     vp_intent_done(&look->enforcer->intent);
     vp_watched_remember(guest, &look->threads, look->touched.count == 0 ? &look->seen : NULL);
-    /* What came meanwhile is forgotten with the rest. */
-    if (guest->first)
-        vp_watched_due(guest, look->now_us);
-    guest->first = false;
-    vp_watched_forget_events(guest);
+    vp_watched_forget_events(guest, look->now_us);
     if (vp_now_ms() - guest->pins_since_ms > VP_NEW_PLAN_MS)
         vp_pins_clear(&guest->before);
     if (!look->enforcer->disabled && !vp_patience_held(guest))

@@ -5,7 +5,6 @@
 #include <syslog.h>
 
 #include "enforcer/enforcer.h"
-#include "enforcer/record.h"
 #include "host/clock.h"
 #include "host/journal.h"
 
@@ -78,6 +77,15 @@ void vp_sight_check(struct vp_enforcer *enforcer)
         look_at_all(enforcer);
 }
 
+/* What is contested has its own time to be looked at again. */
+static bool standing(const struct vp_watched *guest)
+{
+    for (size_t i = 0; i < guest->case_count; i++)
+        if (guest->cases[i].standing && !guest->cases[i].contest.contested)
+            return true;
+    return false;
+}
+
 /* Something is under way whose end the sweep has to notice. */
 static bool busy(const struct vp_enforcer *enforcer)
 {
@@ -90,7 +98,7 @@ static bool busy(const struct vp_enforcer *enforcer)
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         const struct vp_watched *guest = enforcer->guest[i];
 
-        if (guest->row.state == VP_GUEST_LEASE || guest->waiting || vp_record_standing(guest))
+        if (guest->row.state == VP_GUEST_LEASE || guest->waiting || standing(guest))
             return true;
     }
     return false;

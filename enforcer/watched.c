@@ -328,13 +328,29 @@ const struct vp_call *vp_watched_call(const struct vp_watched *guest, pid_t tid)
     return NULL;
 }
 
-void vp_watched_forget_events(struct vp_watched *guest)
+void vp_watched_forget_events(struct vp_watched *guest, int64_t before_us)
 {
-    memset(guest->write, 0, sizeof(guest->write));
+    size_t kept = 0;
+
+    guest->event_us = 0;
+    for (size_t i = 0; i < VP_WRITES_KEPT; i++) {
+        if (guest->write[i].at_us < before_us)
+            guest->write[i].at_us = 0;
+        else if (guest->event_us == 0 || guest->write[i].at_us < guest->event_us)
+            guest->event_us = guest->write[i].at_us;
+    }
+    for (size_t i = 0; i < guest->call_count; i++) {
+        if (guest->calls[i].at_us < before_us)
+            continue;
+        if (guest->event_us == 0 || guest->calls[i].at_us < guest->event_us)
+            guest->event_us = guest->calls[i].at_us;
+        guest->calls[kept++] = guest->calls[i];
+    }
+    guest->call_count = kept;
+    if (kept > 0)
+        return;
     free(guest->calls);
     guest->calls = NULL;
-    guest->call_count = 0;
-    guest->event_us = 0;
 }
 
 void vp_watched_due(struct vp_watched *guest, int64_t at_us)

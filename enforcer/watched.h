@@ -137,8 +137,8 @@ const struct vp_write *vp_watched_write(const struct vp_watched *guest, const ch
 struct vp_call *vp_watched_call_add(struct vp_watched *guest, pid_t tid);
 /* The last call on that thread since the last look, NULL: none was seen. */
 const struct vp_call *vp_watched_call(const struct vp_watched *guest, pid_t tid);
-/* Writes and calls up to now have been looked at. */
-void vp_watched_forget_events(struct vp_watched *guest);
+/* Writes and calls before then, monotonic, have been looked at. */
+void vp_watched_forget_events(struct vp_watched *guest, int64_t before_us);
 
 /* Brings the next look forward to at_us (monotonic microseconds). */
 void vp_watched_due(struct vp_watched *guest, int64_t at_us);
