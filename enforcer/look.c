@@ -48,6 +48,11 @@ static int make_room(struct vp_look *look, struct vp_error *err)
     return 0;
 }
 
+static bool same(const struct vp_threads *a, const struct vp_threads *b)
+{
+    return a->count == b->count && memcmp(a->item, b->item, a->count * sizeof(*a->item)) == 0;
+}
+
 int vp_look_all(struct vp_look *look, struct vp_error *err)
 {
     struct vp_watched *guest = look->guest;
@@ -60,6 +65,9 @@ int vp_look_all(struct vp_look *look, struct vp_error *err)
     if (vp_threads_list(&engine->cgroups, guest->row.pid, guest->status, guest->root,
                         &look->threads, err) < 0)
         return -1;
+    /* One that has ended has other threads, if its number is another's now. */
+    if (!same(&look->threads, &guest->threads) && !vp_sync_lives(&guest->row))
+        return vp_fail(err, VP_GONE, "process %d has ended", (int)guest->row.pid);
     /* First, so that no change falls between seeing and following. */
     vp_trace_follow(look->enforcer->trace, &guest->followed, &look->threads);
     return see(look, err) < 0 ? -1 : make_room(look, err);

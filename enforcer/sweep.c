@@ -39,12 +39,8 @@ static void sweep_guest(struct vp_enforcer *enforcer, struct vp_watched *guest, 
     if (guest->row.state != VP_GUEST_RUNNING)
         return;
     if (in_turn || enforcer->swept_only || guest->waiting || vp_record_standing(guest) ||
-        !vp_watched_quiet(guest)) {
-        /* one that has ended has other threads or none: it is not quiet */
-        if (!vp_sync_lives(&guest->row))
-            enforcer->adopt_wanted = true;
+        !vp_watched_quiet(guest))
         vp_watched_due(guest, vp_clock_us());
-    }
     vp_record_save(enforcer, guest);
 }
 

@@ -399,7 +399,6 @@ void vp_sync_check(struct vp_enforcer *enforcer)
 {
     int64_t now_ms = vp_now_ms();
 
-    vp_sync_outdated(enforcer);
     if (enforcer->adopt_at_us != 0 && vp_clock_us() >= enforcer->adopt_at_us)
         enforcer->adopt_wanted = true;
     for (size_t i = 0; i < enforcer->guest_count; i++) {

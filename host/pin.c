@@ -25,7 +25,6 @@ struct run {
     const struct vp_pins *pins;
     const struct vp_cpuset *online;
     bool always;
-    int root_fd; /* the guest's directory, -1: none */
     struct slot *slot;
     size_t slot_count;
     struct vp_seen *seen; /* threads that have a pin and have not ended */
@@ -113,7 +112,7 @@ static bool slot_is_right(const struct run *run, const struct slot *slot,
         return false;
     if (!vp_cpuset_empty(&slot->cpus))
         return vp_cpuset_within(&slot->cpus, &slot->wanted) && vp_cpuset_within(here, &slot->cpus);
-    return vp_cpus_at_effective(run->eye.cgroups, run->root_fd, slot->name, &effective) == 0 &&
+    return vp_cpus_at_effective(run->eye.cgroups, run->eye.root_fd, slot->name, &effective) == 0 &&
            vp_cpuset_equal(&effective, here);
 }
 
@@ -145,7 +144,7 @@ static void write_slot(struct run *run, struct slot *slot)
         return;
     }
     snprintf(path, sizeof(path), "%s/" VP_CPUSET_FILE, slot->name);
-    fd = openat(run->root_fd, path, O_RDWR | O_CLOEXEC);
+    fd = openat(run->eye.root_fd, path, O_RDWR | O_CLOEXEC);
     if (fd < 0) {
         note_denied(run, true, errno);
         vp_fail_errno(refusal(run), errno == ENOENT ? VP_GONE : VP_HOST, errno, "%s/%s",
@@ -201,9 +200,9 @@ static void set_affinity(struct run *run, const struct vp_seen *seen, bool group
 
 static void write_all(struct run *run)
 {
-    if (run->root_fd < 0 && run->slot_count > 0)
+    if (run->eye.root_fd < 0 && run->slot_count > 0)
         vp_fail(refusal(run), VP_GONE, "the guest's groups %s are gone", run->eye.root);
-    for (size_t i = 0; i < run->slot_count && run->root_fd >= 0; i++)
+    for (size_t i = 0; i < run->slot_count && run->eye.root_fd >= 0; i++)
         write_slot(run, &run->slot[i]);
     for (size_t i = 0; i < run->count; i++)
         set_affinity(run, &run->seen[i],
@@ -218,10 +217,10 @@ static int read_one(struct run *run, struct vp_seen *seen, const struct slot *sl
     int result;
 
     if (!slot || !slot->read || seen->astray)
-        return vp_pin_read(&run->eye, seen);
+        return vp_pin_read(&run->eye, seen, NULL);
     result = vp_affinity_get(seen->tid, &seen->affinity);
     if (result < 0 || !vp_cpuset_equal(&seen->affinity, &slot->cpus))
-        return vp_pin_read(&run->eye, seen);
+        return vp_pin_read(&run->eye, seen, NULL);
     seen->cpuset = seen->effective = slot->cpus;
     return 0;
 }
@@ -262,8 +261,8 @@ static bool widen_root(struct run *run)
     int fd;
     bool done;
 
-    if (run->root_fd < 0 || vp_cpus_at_read(run->root_fd, ".", VP_CPUSET_FILE, &cpus) < 0 ||
-        vp_cpus_at_effective(run->eye.cgroups, run->root_fd, "..", &above) < 0)
+    if (run->eye.root_fd < 0 || vp_cpus_at_read(run->eye.root_fd, ".", VP_CPUSET_FILE, &cpus) < 0 ||
+        vp_cpus_at_effective(run->eye.cgroups, run->eye.root_fd, "..", &above) < 0)
         return false;
     for (size_t i = 0; i < run->slot_count; i++)
         vp_cpuset_or(&all, &run->slot[i].wanted);
@@ -272,7 +271,7 @@ static bool widen_root(struct run *run)
     if (vp_cpuset_empty(&cpus) || vp_cpuset_within(&all, &cpus))
         return false;
     vp_cpuset_or(&all, &cpus);
-    fd = openat(run->root_fd, VP_CPUSET_FILE, O_WRONLY | O_CLOEXEC);
+    fd = openat(run->eye.root_fd, VP_CPUSET_FILE, O_WRONLY | O_CLOEXEC);
     done = fd >= 0 && vp_cpus_fd_write(fd, &all) == 0;
     if (fd >= 0)
         close(fd);
@@ -364,28 +363,23 @@ static int make_room(struct run *run, size_t count)
 static int apply(struct run *run, const struct vp_threads *threads, const struct vp_seen_list *seen,
                  struct vp_error *err)
 {
-    int result;
+    int result = -1;
 
-    if (make_room(run, threads ? threads->count : seen->count) < 0)
-        return -1;
-    if (run->eye.root[0])
-        run->root_fd = open(run->eye.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (threads)
-        find_threads(run, threads);
-    for (size_t i = 0; seen && i < seen->count; i++) {
-        run->seen[run->count] = seen->item[i];
-        take_seen(run);
+    *run->report = (struct vp_pin_report){0};
+    if (err)
+        *err = (struct vp_error){0};
+    if (make_room(run, threads ? threads->count : seen->count) == 0) {
+        if (threads)
+            find_threads(run, threads);
+        for (size_t i = 0; seen && i < seen->count; i++) {
+            run->seen[run->count] = seen->item[i];
+            take_seen(run);
+        }
+        result = put_in_force(run, err);
     }
-    result = put_in_force(run, err);
     if (result == 0)
         tell_left(run);
-    if (run->root_fd >= 0)
-        close(run->root_fd);
-    return result;
-}
-
-static int end(struct run *run, int result, struct vp_error *err)
-{
+    vp_pin_eye_close(&run->eye);
     free(run->seen);
     free(run->slot);
     free(run->slot_of);
@@ -400,21 +394,11 @@ int vp_pin_apply(const struct vp_cgroups *cgroups, const struct vp_threads *thre
                  const char *guest_root, const struct vp_pins *pins, const struct vp_cpuset *online,
                  bool always, struct vp_pin_report *report, struct vp_error *err)
 {
-    struct run run = {.pins = pins,
-                      .online = online,
-                      .always = always,
-                      .root_fd = -1,
-                      .report = report,
-                      .err = err};
-    int result;
+    struct run run = {
+        .pins = pins, .online = online, .always = always, .report = report, .err = err};
 
-    *report = (struct vp_pin_report){0};
-    if (err)
-        *err = (struct vp_error){0};
     vp_pin_eye_open(&run.eye, cgroups, threads->pid, guest_root);
-    result = apply(&run, threads, NULL, err);
-    vp_pin_eye_close(&run.eye);
-    return end(&run, result, err);
+    return apply(&run, threads, NULL, err);
 }
 
 int vp_pin_apply_seen(const struct vp_cgroups *cgroups, const struct vp_seen_list *seen,
@@ -422,19 +406,8 @@ int vp_pin_apply_seen(const struct vp_cgroups *cgroups, const struct vp_seen_lis
                       const struct vp_cpuset *online, struct vp_pin_report *report,
                       struct vp_error *err)
 {
-    struct run run = {
-        .eye = {.cgroups = cgroups,
-                .root = cgroups->version == VP_CGROUP_NONE ? "" : guest_root,
-                .task_fd = -1},
-        .pins = pins,
-        .online = online,
-        .root_fd = -1,
-        .report = report,
-        .err = err,
-    };
+    struct run run = {.pins = pins, .online = online, .report = report, .err = err};
 
-    *report = (struct vp_pin_report){0};
-    if (err)
-        *err = (struct vp_error){0};
-    return end(&run, apply(&run, NULL, seen, err), err);
+    vp_pin_eye_open(&run.eye, cgroups, 0, guest_root);
+    return apply(&run, NULL, seen, err);
 }

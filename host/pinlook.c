@@ -13,6 +13,18 @@ void vp_seen_clear(struct vp_seen_list *list)
     *list = (struct vp_seen_list){0};
 }
 
+/* A thread of the same group that has been read: vCPUs and I/O threads have
+ * each their own, QEMU's many workers are in the emulator's. */
+static const struct vp_seen *of_group(const struct vp_seen_list *seen, const struct vp_seen *one)
+{
+    if (!one->has_cpuset || one->role == VP_ROLE_VCPU || one->role == VP_ROLE_IOTHREAD)
+        return NULL;
+    for (size_t i = 0; i < seen->count; i++)
+        if (seen->item[i].has_cpuset && strcmp(seen->item[i].group, one->group) == 0)
+            return &seen->item[i];
+    return NULL;
+}
+
 int vp_pin_look(const struct vp_cgroups *cgroups, const struct vp_threads *threads,
                 const char *guest_root, struct vp_seen_list *seen, struct vp_error *err)
 {
@@ -20,7 +32,7 @@ int vp_pin_look(const struct vp_cgroups *cgroups, const struct vp_threads *threa
     int failed = 0;
 
     *seen = (struct vp_seen_list){0};
-    seen->item = calloc(threads->count ? threads->count : 1, sizeof(*seen->item));
+    seen->item = malloc((threads->count ? threads->count : 1) * sizeof(*seen->item));
     if (!seen->item)
         return vp_fail(err, VP_HOST, "out of memory");
     vp_pin_eye_open(&eye, cgroups, threads->pid, guest_root);
@@ -31,7 +43,7 @@ int vp_pin_look(const struct vp_cgroups *cgroups, const struct vp_threads *threa
         memset(one, 0, sizeof(*one));
         result = vp_pin_locate(&eye, &threads->item[i], one);
         if (result == 0)
-            result = vp_pin_read(&eye, one);
+            result = vp_pin_read(&eye, one, of_group(seen, one));
         if (result == 0)
             seen->count++;
         else if (result != -ESRCH)

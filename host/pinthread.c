@@ -29,18 +29,24 @@ void vp_pin_eye_open(struct vp_pin_eye *eye, const struct vp_cgroups *cgroups, p
 {
     char path[320];
 
-    *eye = (struct vp_pin_eye){.cgroups = cgroups, .root = guest_root};
+    *eye =
+        (struct vp_pin_eye){.cgroups = cgroups, .root = guest_root, .task_fd = -1, .root_fd = -1};
     if (cgroups->version == VP_CGROUP_NONE)
         eye->root = "";
     snprintf(path, sizeof(path), "%s/%d/task", cgroups->proc, (int)pid);
-    eye->task_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (pid > 0)
+        eye->task_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (eye->root[0])
+        eye->root_fd = open(eye->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 void vp_pin_eye_close(struct vp_pin_eye *eye)
 {
     if (eye->task_fd >= 0)
         close(eye->task_fd);
-    eye->task_fd = -1;
+    if (eye->root_fd >= 0)
+        close(eye->root_fd);
+    eye->task_fd = eye->root_fd = -1;
 }
 
 static ssize_t read_thread_file(const struct vp_pin_eye *eye, const struct vp_thread *thread,
@@ -124,19 +130,40 @@ int vp_pin_locate(const struct vp_pin_eye *eye, const struct vp_thread *thread,
     return 0;
 }
 
-int vp_pin_read(const struct vp_pin_eye *eye, struct vp_seen *seen)
+/* The thread's group by a directory that is open, where it is below that: the
+ * kernel takes each part of a path in this file system one by one. */
+static const char *group_at(const struct vp_pin_eye *eye, const struct vp_seen *seen, int *dir)
 {
-    int result = vp_affinity_get(seen->tid, &seen->affinity);
+    size_t root = strlen(eye->root);
+
+    *dir = AT_FDCWD;
+    if (eye->root_fd < 0 || root == 0 || strncmp(seen->group, eye->root, root) != 0 ||
+        seen->group[root] != '/' || seen->group[root + 1] == '\0')
+        return seen->group;
+    *dir = eye->root_fd;
+    return seen->group + root + 1;
+}
+
+int vp_pin_read(const struct vp_pin_eye *eye, struct vp_seen *seen, const struct vp_seen *other)
+{
+    int result = vp_affinity_get(seen->tid, &seen->affinity), dir;
+    const char *group;
 
     if (result < 0 || !seen->has_cpuset)
         return result;
-    result = vp_cpus_at_read(AT_FDCWD, seen->group, VP_CPUSET_FILE, &seen->cpuset);
+    if (other) {
+        seen->cpuset = other->cpuset;
+        seen->effective = other->effective;
+        return 0;
+    }
+    group = group_at(eye, seen, &dir);
+    result = vp_cpus_at_read(dir, group, VP_CPUSET_FILE, &seen->cpuset);
     /* The mask lies in the effective set and that in the file's: where the
      * outer two are equal, so is the third, and its read can be saved. */
     if (result == 0 && vp_cpuset_equal(&seen->affinity, &seen->cpuset))
         seen->effective = seen->cpuset;
     else if (result == 0)
-        result = vp_cpus_at_effective(eye->cgroups, AT_FDCWD, seen->group, &seen->effective);
+        result = vp_cpus_at_effective(eye->cgroups, dir, group, &seen->effective);
     /* A thread that was moved may be where v2 has no such files: its root
      * group, or one without the controller. */
     if (result == -ENOENT && seen->astray) {
