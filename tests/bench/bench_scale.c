@@ -141,27 +141,41 @@ static void on_signal(int number)
 
 /* ---- stand-ins ---- */
 
-struct start {
+/* What a thread says of itself, in whatever order. */
+struct said {
+    unsigned number;
+    pid_t tid;
+};
+
+static struct start {
     char name[16];
     int out;
-};
+    unsigned number;
+} starts[THREADS];
 
 static void *stand_in_thread(void *data)
 {
     const struct start *start = data;
-    pid_t tid = (pid_t)syscall(SYS_gettid);
+    struct said said = {start->number, (pid_t)syscall(SYS_gettid)};
 
     prctl(PR_SET_NAME, start->name);
-    if (write(start->out, &tid, sizeof(tid)) != sizeof(tid))
+    if (write(start->out, &said, sizeof(said)) != sizeof(said))
         _exit(1);
     for (;;)
         pause();
     return NULL;
 }
 
+static void comm_of(unsigned i, char *comm, size_t size)
+{
+    if (i <= VCPUS)
+        snprintf(comm, size, "CPU %u/KVM", i - 1);
+    else
+        snprintf(comm, size, i == VCPUS + 1 ? "IO iothread1" : "worker");
+}
+
 static void stand_in(int out, pid_t parent)
 {
-    static struct start start[THREADS];
     pthread_attr_t attr;
     pthread_t thread;
 
@@ -171,17 +185,11 @@ static void stand_in(int out, pid_t parent)
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 16384);
     for (unsigned i = 1; i < THREADS; i++) {
-        if (i <= VCPUS)
-            snprintf(start[i].name, sizeof(start[i].name), "CPU %u/KVM", i - 1);
-        else
-            snprintf(start[i].name, sizeof(start[i].name),
-                     i == VCPUS + 1 ? "IO iothread1" : "worker");
-        start[i].out = out;
-        if (pthread_create(&thread, &attr, stand_in_thread, &start[i]) != 0)
+        comm_of(i, starts[i].name, sizeof(starts[i].name));
+        starts[i].out = out;
+        starts[i].number = i;
+        if (pthread_create(&thread, &attr, stand_in_thread, &starts[i]) != 0)
             _exit(1);
-        /* one after the other, so that the ids come in order */
-        while (__atomic_load_n(&start[i].out, __ATOMIC_RELAXED) != out)
-            continue;
     }
     for (;;)
         pause();
@@ -194,6 +202,9 @@ static void make_group(const char *above, const char *dir)
 
     if (mkdir(dir, 0755) < 0)
         die(dir);
+    /* Else a v1 kernel looks at every group of the host at each write of any: 35 ms with 15,000. */
+    snprintf(path, sizeof(path), "%s/cpuset.sched_load_balance", dir);
+    put(path, "0");
     for (int i = 0; i < 2; i++) {
         snprintf(path, sizeof(path), "%s/%s", above, files[i]);
         get(path, text, sizeof(text));
@@ -201,9 +212,6 @@ static void make_group(const char *above, const char *dir)
         if (!put(path, text))
             die(path);
     }
-    /* Else a v1 kernel looks at every group of the host at each write of any: 35 ms with 15,000. */
-    snprintf(path, sizeof(path), "%s/cpuset.sched_load_balance", dir);
-    put(path, "0");
 }
 
 /* The group of the guest's thread i; the worker is in the emulator's. */
@@ -216,30 +224,6 @@ static char *group_of(const struct guest *guest, unsigned i, char *dir, size_t s
     else
         snprintf(dir, size, "%s/iothread1", guest->root);
     return dir;
-}
-
-static const char *comm_of(unsigned i, char *comm, size_t size)
-{
-    if (i <= VCPUS)
-        snprintf(comm, size, "CPU %u/KVM", i - 1);
-    else
-        snprintf(comm, size, i == VCPUS + 1 ? "IO iothread1" : "worker");
-    return comm;
-}
-
-/* Threads tell their ids in whatever order: their names say which is which. */
-static void sort_threads(struct guest *guest, const pid_t *told)
-{
-    for (unsigned i = 1; i < THREADS; i++) {
-        char wanted[32], path[96], comm[32];
-
-        for (unsigned j = 1; j < THREADS; j++) {
-            snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", guest->pid, told[j]);
-            get(path, comm, sizeof(comm));
-            if (strcmp(comm, comm_of(i, wanted, sizeof(wanted))) == 0)
-                guest->tid[i] = told[j];
-        }
-    }
 }
 
 static void put_threads(const struct guest *guest)
@@ -283,7 +267,8 @@ static void write_status(const struct guest *guest, unsigned number)
 static void add_guest(void)
 {
     struct guest *guest = &guests[guest_count];
-    pid_t parent = getpid(), told[THREADS];
+    pid_t parent = getpid();
+    struct said said;
     int ends[2];
 
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -296,12 +281,13 @@ static void add_guest(void)
     close(ends[1]);
     guest_count++;
     guest->tid[0] = guest->pid;
-    for (unsigned i = 1; i < THREADS; i++)
-        if (read(ends[0], &told[i], sizeof(pid_t)) != sizeof(pid_t))
+    for (unsigned i = 1; i < THREADS; i++) {
+        /* a thread has its name before it tells its id */
+        if (read(ends[0], &said, sizeof(said)) != sizeof(said) || said.number >= THREADS)
             die("a stand-in");
+        guest->tid[said.number] = said.tid;
+    }
     close(ends[0]);
-    /* a thread has its name before it tells its id */
-    sort_threads(guest, told);
     snprintf(guest->root, sizeof(guest->root), "%s/qemu-%u-g%u.libvirt-qemu", base, guest_count,
              guest_count - 1);
     make_group(base, guest->root);
