@@ -304,6 +304,9 @@ static int add(const struct detail *detail, void *context)
     const char *obstacle = detail->obstacle ? detail->obstacle : "";
     char to[400];
 
+    /* Of another mode it is written anew, and says the same. */
+    if (!detail->obstacle && strcmp(detail->from, detail->to) == 0)
+        return 0;
     snprintf(to, sizeof(to), "%s%s%s", detail->to, detail->obstacle ? ": " : "", obstacle);
     return vp_changes_add(context, facet_of(detail), detail->obstacle != NULL, detail->from, to);
 }

@@ -388,6 +388,9 @@ static const struct {
     {"<cpu mode='host-model'><feature policy='disable' name='vmx'/></cpu>", "nested = off\n",
      VP_OP_DEFINE, ""},
     {"<cpu mode='host-model'><feature name='vmx'/></cpu>", "nested = on\n", VP_OP_DEFINE, ""},
+    /* It goes with the old mode and comes with the new one: the guest's is the same. */
+    {"<cpu mode='host-model' check='partial'/>", "cpu-mode = maximum\ncpu-check = partial\n",
+     VP_OP_DEFINE, "# cpu: host-model -> maximum\n"},
 };
 
 START_TEST(compares)
