@@ -231,6 +231,16 @@ int vp_virtdefinition(struct vp_definitions *definitions, struct vp_engine *engi
     return status;
 }
 
+bool vp_virtdefinition_open(struct vp_definitions *definitions, const char *uuid)
+{
+    bool open;
+
+    pthread_mutex_lock(&definitions->mutex);
+    open = !definitions->loaded || find(definitions, uuid);
+    pthread_mutex_unlock(&definitions->mutex);
+    return open;
+}
+
 int vp_virtdefinition_gone(struct vp_definitions *definitions, struct vp_engine *engine,
                            const char *uuid, struct vp_error *err)
 {

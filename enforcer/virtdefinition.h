@@ -26,6 +26,9 @@ struct vp_definitions {
 int vp_virtdefinition(struct vp_definitions *definitions, struct vp_engine *engine,
                       virDomainPtr domain, struct vp_error *err);
 
+/* Whether that guest's definition is, or may be, on record as not put right. */
+bool vp_virtdefinition_open(struct vp_definitions *definitions, const char *uuid);
+
 /* The guest was undefined: nothing of it is kept, and its record is closed. */
 int vp_virtdefinition_gone(struct vp_definitions *definitions, struct vp_engine *engine,
                            const char *uuid, struct vp_error *err);

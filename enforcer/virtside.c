@@ -77,6 +77,9 @@ static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event
         vp_queue_want(&side->queue, uuid, VP_VIRT_DEFINITION);
     else if (event == VIR_DOMAIN_EVENT_UNDEFINED)
         vp_queue_want(&side->queue, uuid, VP_VIRT_UNDEFINED);
+    /* There was no place for it when it was defined: there is one now. */
+    else if (event == VIR_DOMAIN_EVENT_STARTED && vp_virtdefinition_open(&side->definitions, uuid))
+        vp_queue_want(&side->queue, uuid, VP_VIRT_DEFINITION);
     return 0;
 }
 

@@ -49,3 +49,17 @@ rewritten() {
 }
 check "it is rewritten" rig_wait 10 rewritten
 check "nothing is open" rig_wait 5 assert_no_drift a
+
+check "the pinned one is undefined" rig_virsh a undefine pinned1
+# A place that another guest has when the definition is written, and no longer when it starts.
+check "a dedicated guest" rig_guest a db1 vcpus=1
+own=$(rig_exec a virtpin status --json db1 | rig_json 'guests[0].cpus')
+printf '[policy pinned]\nmatch-name = pinned*\nmode = enforce\nplacement = fixed\nvcpupin = 0:%s\n' \
+    "$own" | rig_policy a more
+sleep 2 # else it is the new policy by which all definitions are looked at
+check "a definition whose CPU it has" rig_define a pinned2 vcpus=1
+check "is open" rig_wait 5 assert_drift a definition open
+check "the other one ends" rig_virsh a destroy db1
+check "it starts" rig_wait 15 rig_virsh a start pinned2
+check "on its CPU" assert_affinity a pinned2 vcpu 0 "$own"
+check "which stands in its definition now, and nothing is open" rig_wait 5 assert_no_drift a
