@@ -155,6 +155,7 @@ struct vp_status {
     size_t vcpu_count;        /* 0 under single-threaded TCG and before the monitor is up */
     bool job;                 /* a job (migration, save, ...) is under way: <job type=> not none */
     bool migrating;           /* <job async='migration out|in'> */
+    unsigned vhosts;          /* vhost threads that the domain's devices have */
     bool agent_blocks;        /* no <agentTimeout>, or -2: a call of the agent waits for ever */
     struct vp_domain *domain; /* with libvirt's live pins */
 };

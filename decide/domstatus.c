@@ -81,7 +81,10 @@ static int read_status(const xmlNode *root, struct vp_status *status, struct vp_
     if (!domain)
         return vp_fail(err, VP_INPUT, "line %ld: <domstatus>: found no <domain> in it",
                        xmlGetLineNo(root));
-    return vp_domain_read(domain, &status->domain, err);
+    if (vp_domain_read(domain, &status->domain, err) < 0)
+        return -1;
+    status->vhosts = status->domain->vhosts;
+    return 0;
 }
 
 int vp_status_parse(const char *bytes, size_t length, struct vp_status **status,

@@ -71,13 +71,40 @@ void vp_enforcer_close(struct vp_enforcer *enforcer)
     vp_engine_close(&enforcer->engine);
 }
 
-struct vp_watched *vp_enforcer_guest(struct vp_enforcer *enforcer, const char *uuid)
+static int by_uuid(const void *a, const void *b)
 {
-    for (size_t i = 0; i < enforcer->guest_count; i++) {
-        if (strcmp(enforcer->guest[i]->row.uuid, uuid) == 0)
-            return enforcer->guest[i];
+    const struct vp_watched *const *x = a, *const *y = b;
+
+    return strcmp((*x)->row.uuid, (*y)->row.uuid);
+}
+
+void vp_enforcer_sort(struct vp_enforcer *enforcer)
+{
+    if (enforcer->guest_count > 1)
+        qsort(enforcer->guest, enforcer->guest_count, sizeof(struct vp_watched *), by_uuid);
+}
+
+struct vp_watched *vp_enforcer_among(struct vp_enforcer *enforcer, size_t count, const char *uuid)
+{
+    size_t low = 0, high = count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(uuid, enforcer->guest[middle]->row.uuid);
+
+        if (order == 0)
+            return enforcer->guest[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
     }
     return NULL;
+}
+
+struct vp_watched *vp_enforcer_guest(struct vp_enforcer *enforcer, const char *uuid)
+{
+    return vp_enforcer_among(enforcer, enforcer->guest_count, uuid);
 }
 
 struct vp_watched *vp_enforcer_named(struct vp_enforcer *enforcer, const char *name)

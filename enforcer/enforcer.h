@@ -31,7 +31,7 @@ struct vp_enforcer {
     struct vp_virtside *virtside;
     sd_event *event;
 
-    struct vp_watched **guest; /* the ledger's rows */
+    struct vp_watched **guest; /* the ledger's rows, by uuid */
     size_t guest_count;
     struct vp_cpuset pool;
 
@@ -90,6 +90,10 @@ int vp_enforcer_run(struct vp_enforcer *enforcer, struct vp_error *err);
 
 /* The guest of that uuid or name; NULL: not in the ledger. */
 struct vp_watched *vp_enforcer_guest(struct vp_enforcer *enforcer, const char *uuid);
+/* ... among the first `count`, for while others are being added. */
+struct vp_watched *vp_enforcer_among(struct vp_enforcer *enforcer, size_t count, const char *uuid);
+/* Guests were added: they are put in order. */
+void vp_enforcer_sort(struct vp_enforcer *enforcer);
 struct vp_watched *vp_enforcer_named(struct vp_enforcer *enforcer, const char *name);
 
 /* Looks at every guest whose time has come and sets the timer for the next. */

@@ -87,7 +87,7 @@ static bool call_waits(const struct vp_watched *guest, const struct vp_thread *t
 
 static bool all_simple(const struct vp_watched *guest)
 {
-    for (size_t i = 0; i < VP_WRITES_KEPT; i++) {
+    for (size_t i = 0; i < guest->write_room; i++) {
         const struct vp_write *write = &guest->write[i];
 
         if (write->at_us != 0 && !write->taken &&
@@ -117,7 +117,7 @@ static bool concerned(const struct vp_watched *guest, const struct vp_thread *th
         else
             found = true;
     }
-    for (size_t i = 0; i < VP_WRITES_KEPT; i++) {
+    for (size_t i = 0; i < guest->write_room; i++) {
         const struct vp_write *write = &guest->write[i];
         size_t length;
         const char *name;
@@ -153,7 +153,7 @@ bool vp_first_threads(const struct vp_watched *guest, int64_t now_ms, struct vp_
 
 void vp_first_taken(struct vp_watched *guest)
 {
-    for (size_t i = 0; i < VP_WRITES_KEPT; i++)
+    for (size_t i = 0; i < guest->write_room; i++)
         guest->write[i].taken = true;
     for (size_t i = 0; i < guest->call_count; i++)
         guest->calls[i].taken = true;

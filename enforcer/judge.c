@@ -50,10 +50,20 @@ static const struct vp_seen *seen_of(const struct vp_judgement *judgement,
     return NULL;
 }
 
-static const struct vp_pin *pin_of(const struct vp_pins *pins, const struct vp_diff *diff,
-                                   const struct vp_seen *seen)
+/* False if that thread has no pin among them. */
+static bool pin_of(const struct vp_packed *packed, const struct vp_diff *diff,
+                   const struct vp_seen *seen, struct vp_cpuset *cpus)
 {
-    return vp_drift_wanted(pins, diff->role, diff->index, seen && !seen->astray ? seen->group : "");
+    const struct vp_pin *pin = NULL;
+    struct vp_pins pins;
+
+    if (vp_packed_get(packed, &pins) == 0)
+        pin = vp_drift_wanted(&pins, diff->role, diff->index,
+                              seen && !seen->astray ? seen->group : "");
+    if (pin)
+        *cpus = pin->cpus;
+    vp_pins_clear(&pins);
+    return pin != NULL;
 }
 
 /* One file, many threads in its group: the first difference has the record. A
@@ -81,26 +91,23 @@ static bool follows(const struct vp_judgement *judgement, const struct vp_diff *
 static bool has_old_plan(const struct vp_watched *guest, const struct vp_judgement *judgement,
                          const struct vp_diff *diff, const struct vp_seen *seen)
 {
-    const struct vp_pin *old = pin_of(&guest->before, diff, seen);
     const struct vp_write *write = vp_watched_write(guest, diff->where);
-    struct vp_cpuset usable;
+    struct vp_cpuset old, usable;
 
-    if (!old || (write && write->foreign) ||
-        judgement->now_ms - guest->pins_since_ms > VP_NEW_PLAN_MS)
+    if ((write && write->foreign) || judgement->now_ms - guest->pins_since_ms > VP_NEW_PLAN_MS ||
+        !pin_of(&guest->before, diff, seen, &old))
         return false;
-    usable = old->cpus;
+    usable = old;
     vp_cpuset_and(&usable, judgement->online);
-    return vp_cpuset_equal(&diff->found, &old->cpus) || vp_cpuset_equal(&diff->found, &usable);
+    return vp_cpuset_equal(&diff->found, &old) || vp_cpuset_equal(&diff->found, &usable);
 }
 
 static bool has_libvirts(const struct vp_watched *guest, const struct vp_diff *diff,
                          const struct vp_seen *seen)
 {
-    const struct vp_pin *pin = NULL;
+    struct vp_cpuset cpus;
 
-    if (guest->status && guest->status->domain)
-        pin = pin_of(&guest->status->domain->pins, diff, seen);
-    return pin && vp_cpuset_equal(&pin->cpus, &diff->found);
+    return pin_of(&guest->known.pins, diff, seen, &cpus) && vp_cpuset_equal(&cpus, &diff->found);
 }
 
 /* The daemon wrote it a moment ago and may be about to set the affinity. */

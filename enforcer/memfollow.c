@@ -11,6 +11,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "decide/cleanup.h"
 #include "decide/error.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/memlook.h"
@@ -29,14 +30,10 @@
 
 void vp_memfollow_plan(const struct vp_watched *guest, struct vp_mems_plan *plan)
 {
-    const struct vp_plan *is = vp_watched_plan(guest);
-
     *plan = (struct vp_mems_plan){0};
-    if (!is || vp_watched_audit(guest) || is->mode != VP_MODE_ENFORCE ||
-        is->numatune == VP_MEMORY_KEEP)
+    if (guest->plan.nodes.count == 0 || vp_watched_audit(guest))
         return;
-    for (size_t i = 0; i < is->memory_count; i++)
-        vp_cpuset_add(&plan->nodes, is->memory[i].node);
+    vp_watched_nodes(guest, &plan->nodes);
     if (guest->follow)
         plan->passed = guest->follow->passed;
 }
@@ -218,15 +215,19 @@ static int aim(struct vp_enforcer *enforcer, struct vp_watched *guest, const str
                struct vp_memory_aim *out, struct vp_error *err)
 {
     const struct vp_guest_numatune earlier = {.nodes = *was};
-    const struct vp_guest_numatune *from = &guest->status->domain->numatune;
-    struct vp_guest_row row = {0}; /* the guest's own has given its wants away */
+    const struct vp_engine *engine = &enforcer->engine;
+    VP_AUTO(vp_status) struct vp_status *status = NULL; /* the guest's own are without */
+    struct vp_guest_row row = {0};                      /* domain and plan */
     struct vp_memory_bind bind = {0};
     int result = -1;
 
-    if (vp_ledger_guest(enforcer->engine.ledger, guest->row.uuid, &row, err) == 1 && row.plan) {
-        result = vp_plan_bind(row.plan, enforcer->engine.topology, guest->status->domain, &bind);
+    if (vp_status_load(engine->status_dir, guest->row.name, &status, err) < 0)
+        return -1;
+    if (vp_ledger_guest(engine->ledger, guest->row.uuid, &row, err) == 1 && row.plan) {
+        result = vp_plan_bind(row.plan, engine->topology, status->domain, &bind);
         if (result == 0)
-            vp_memory_aim_make(vp_cpuset_empty(was) ? from : &earlier, &bind, row.plan, out);
+            vp_memory_aim_make(vp_cpuset_empty(was) ? &status->domain->numatune : &earlier, &bind,
+                               row.plan, out);
     }
     vp_memory_bind_clear(&bind);
     vp_guest_row_clear(&row);
@@ -255,7 +256,7 @@ static int start(struct vp_enforcer *enforcer, struct vp_watched *guest,
         return -1;
     work->job.pid = guest->row.pid;
     work->job.aim.nodes = plan->nodes;
-    if (guest->status->domain->numatune.confines && list_groups(&work->job, guest, plan, mems) < 0)
+    if (vp_watched_numatune(guest)->confines && list_groups(&work->job, guest, plan, mems) < 0)
         return vp_fail(err, VP_HOST, "out of memory");
     work->pid = vp_memory_move_start(&work->job, &work->fd, err);
     if (work->pid < 0)
@@ -312,7 +313,7 @@ static bool groups_follow(const struct vp_watched *guest, const struct vp_mems_p
                           const struct vp_mems *mems)
 {
     for (size_t i = 0; i < mems->count; i++)
-        if (vp_mems_follows(&guest->status->domain->numatune, plan, &mems->group[i]))
+        if (vp_mems_follows(vp_watched_numatune(guest), plan, &mems->group[i]))
             return true;
     return false;
 }
@@ -323,7 +324,7 @@ void vp_memfollow(struct vp_enforcer *enforcer, struct vp_watched *guest,
     struct vp_memfollow *follow = guest->follow;
 
     stop_outdated(enforcer, guest, plan);
-    if (vp_cpuset_empty(&plan->nodes) || guest->status->domain->numatune.unknown)
+    if (vp_cpuset_empty(&plan->nodes) || vp_watched_numatune(guest)->unknown)
         return;
     if (!follow && !(follow = guest->follow = calloc(1, sizeof(*follow))))
         return;

@@ -225,7 +225,7 @@ static void look(struct vp_enforcer *enforcer, struct vp_watched *guest,
         struct vp_mems_diff found;
         struct vp_diff diff;
 
-        if (vp_mems_right(&guest->status->domain->numatune, plan, mems, &mems->group[i], &found))
+        if (vp_mems_right(vp_watched_numatune(guest), plan, mems, &mems->group[i], &found))
             continue;
         show(enforcer, guest, &found, &diff);
         /* one file above many groups: the first has the record */
@@ -247,8 +247,8 @@ void vp_memlook(struct vp_enforcer *enforcer, struct vp_watched *guest, int64_t 
     struct vp_mems_plan plan;
     struct vp_mems mems;
 
-    if (enforcer->engine.topology->node_count < 2 || !guest->root[0] || !guest->wants ||
-        guest->row.unplaced || !guest->status->domain)
+    if (enforcer->engine.topology->node_count < 2 || !guest->root[0] || !guest->plan.wants ||
+        guest->row.unplaced)
         return;
     if (vp_mems_look(&enforcer->engine.cgroups, guest->root, &mems, NULL) < 0)
         return; /* it is ending: the status directory and the sweep say so */

@@ -14,7 +14,7 @@
 static bool told_pins(const struct vp_enforcer *enforcer, const struct vp_watched *guest)
 {
     return enforcer->engine.set->host.tell_libvirt && !vp_watched_audit(guest) &&
-           vp_watched_plan(guest) && guest->status && guest->status->domain;
+           vp_watched_compared(guest) && guest->status;
 }
 
 static bool contested(const struct vp_watched *guest)
@@ -101,7 +101,7 @@ void vp_pins_look(struct vp_enforcer *enforcer, struct vp_watched *guest, int64_
 {
     const struct vp_cpuset *online = &enforcer->engine.topology->online;
     struct vp_diffs diffs = {0};
-    struct vp_pins pins;
+    struct vp_pins pins, libvirts;
     bool tell = false;
     int result;
 
@@ -111,8 +111,11 @@ void vp_pins_look(struct vp_enforcer *enforcer, struct vp_watched *guest, int64_
     }
     if (vp_packed_get(&guest->pins, &pins) < 0)
         return;
-    result = vp_drift_compare_pins(&pins, &guest->status->domain->pins, online, &diffs);
+    result = vp_packed_get(&guest->known.pins, &libvirts);
+    if (result == 0)
+        result = vp_drift_compare_pins(&pins, &libvirts, online, &diffs);
     vp_pins_clear(&pins);
+    vp_pins_clear(&libvirts);
     if (result < 0)
         return;
     if (diffs.count == 0)

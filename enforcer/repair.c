@@ -257,7 +257,7 @@ static void finish(struct vp_look *look)
     vp_watched_remember(guest, &look->threads, look->touched.count == 0 ? &look->seen : NULL);
     vp_watched_forget_events(guest, look->now_us);
     if (vp_now_ms() - guest->pins_since_ms > VP_NEW_PLAN_MS)
-        vp_pins_clear(&guest->before);
+        vp_packed_clear(&guest->before);
     if (!look->enforcer->disabled && !vp_patience_held(guest))
         guest->fresh = false;
 }
@@ -282,9 +282,7 @@ static bool interrupted(struct vp_look *look)
 /* Something may be written that the plan wants. */
 static bool acts(const struct vp_look *look)
 {
-    const struct vp_plan *plan = vp_watched_plan(look->guest);
-
-    return look->diffs.count > 0 || (plan && vp_tuning_any(&plan->tuning));
+    return look->diffs.count > 0 || vp_watched_tuning(look->guest);
 }
 
 static void look_now(struct vp_look *look)

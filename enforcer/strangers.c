@@ -27,7 +27,7 @@ static const struct vp_watched *guest_of(const struct vp_enforcer *enforcer, pid
 
 static bool has_own(const struct vp_watched *guest)
 {
-    return guest->row.plan && guest->row.plan->mode == VP_MODE_ENFORCE && !guest->row.unplaced;
+    return guest->plan.there && guest->plan.mode == VP_MODE_ENFORCE && !guest->row.unplaced;
 }
 
 static const struct vp_watched *holder(const struct vp_enforcer *enforcer, int cpu)
@@ -37,7 +37,7 @@ static const struct vp_watched *holder(const struct vp_enforcer *enforcer, int c
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         if (!has_own(enforcer->guest[i]))
             continue;
-        vp_plan_exclusive(enforcer->guest[i]->row.plan, &own);
+        vp_watched_own(enforcer->guest[i], &own);
         if (vp_cpuset_has(&own, cpu))
             return enforcer->guest[i];
     }
@@ -97,7 +97,7 @@ void vp_strangers_sweep(struct vp_enforcer *enforcer)
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         if (!has_own(enforcer->guest[i]))
             continue;
-        vp_plan_exclusive(enforcer->guest[i]->row.plan, &own);
+        vp_watched_own(enforcer->guest[i], &own);
         vp_cpuset_or(&dedicated, &own);
     }
     if (vp_cpuset_empty(&dedicated) && enforcer->strangers.count == 0 && !enforcer->strangers_said)

@@ -94,6 +94,7 @@ static int add_guest(struct vp_enforcer *enforcer, struct vp_guest_row *row)
     guest = vp_watched_new(row);
     if (!guest)
         return -1;
+    guest->in_ledger = true;
     guest->fresh = !enforcer->first_sync || enforcer->rebuilding;
     enforcer->guest[enforcer->guest_count++] = guest;
     return 0;
@@ -106,28 +107,28 @@ static bool row_changed(const struct vp_watched *guest, const struct vp_guest_ro
            guest->row.hold_until_ms != row->hold_until_ms || guest->row.since_ms != row->since_ms;
 }
 
-static int take_row(struct vp_enforcer *enforcer, struct vp_guest_row *row)
+/* One row of all; those whose guests are known are found among the first `known`,
+ * which are in order. */
+struct reading {
+    struct vp_enforcer *enforcer;
+    size_t known;
+};
+
+static int take_row(void *data, struct vp_guest_row *row, struct vp_error *err)
 {
-    struct vp_watched *guest = vp_enforcer_guest(enforcer, row->uuid);
+    struct reading *reading = data;
+    struct vp_enforcer *enforcer = reading->enforcer;
+    struct vp_watched *guest = vp_enforcer_among(enforcer, reading->known, row->uuid);
 
     if (!guest)
-        return add_guest(enforcer, row);
+        return add_guest(enforcer, row) < 0 ? vp_fail(err, VP_HOST, "out of memory") : 0;
+    guest->in_ledger = true;
     if (row_changed(guest, row))
         vp_watched_due(guest, vp_clock_us());
     /* Its process is another: a new run of the guest, and first contact with it. */
     if (guest->row.pid_start != row->pid_start)
         guest->fresh = true;
-    vp_watched_row(guest, row);
-    return 0;
-}
-
-static bool in_rows(const struct vp_guest_rows *rows, const char *uuid)
-{
-    for (size_t i = 0; i < rows->count; i++) {
-        if (strcmp(rows->item[i].uuid, uuid) == 0)
-            return true;
-    }
-    return false;
+    return vp_watched_row(guest, row) < 0 ? vp_fail(err, VP_HOST, "out of memory") : 0;
 }
 
 static bool alive(pid_t pid, uint64_t start)
@@ -136,14 +137,14 @@ static bool alive(pid_t pid, uint64_t start)
 }
 
 /* True if a guest is gone that held CPUs, or might have. */
-static bool drop_guests(struct vp_enforcer *enforcer, const struct vp_guest_rows *rows)
+static bool drop_guests(struct vp_enforcer *enforcer)
 {
     size_t before = enforcer->guest_count, kept = 0;
 
     for (size_t i = 0; i < enforcer->guest_count; i++) {
         struct vp_watched *guest = enforcer->guest[i];
 
-        if (in_rows(rows, guest->row.uuid)) {
+        if (guest->in_ledger) {
             enforcer->guest[kept++] = guest;
             continue;
         }
@@ -178,10 +179,10 @@ static void say_placed(const struct vp_enforcer *enforcer, const struct vp_guest
 }
 
 /* Without a place, or in the pool for want of another. */
-static bool waits(const struct vp_guest_row *row)
+static bool waits(const struct vp_watched *guest)
 {
-    return row->unplaced ||
-           (row->plan && row->plan->mode == VP_MODE_ENFORCE && vp_plan_without_room(row->plan));
+    return guest->row.unplaced ||
+           (guest->plan.there && guest->plan.mode == VP_MODE_ENFORCE && guest->plan.without_room);
 }
 
 /* Guests that had no place may have one where others have left. */
@@ -192,7 +193,7 @@ static void place_waiting(struct vp_enforcer *enforcer)
         struct vp_error err = {0};
         bool changed = false;
 
-        if (row->state != VP_GUEST_RUNNING || !waits(row))
+        if (row->state != VP_GUEST_RUNNING || !waits(enforcer->guest[i]))
             continue;
         if (vp_engine_replan(&enforcer->engine, row->uuid, &changed, &err) < 0) {
             vp_wrap(&err, "placing %s", row->name);
@@ -206,20 +207,18 @@ static void place_waiting(struct vp_enforcer *enforcer)
 /* *room becomes true if there may be more of it than before. */
 static int read_rows(struct vp_enforcer *enforcer, bool *room, struct vp_error *err)
 {
-    struct vp_guest_rows rows = {0};
-    int result = 0;
+    struct reading reading = {enforcer, enforcer->guest_count};
+    int result;
 
     /* gen first: a decision made while reading is then seen as a later one */
-    if (vp_ledger_gen(enforcer->engine.ledger, &enforcer->gen, err) < 0 ||
-        vp_ledger_guests(enforcer->engine.ledger, &rows, err) < 0)
+    if (vp_ledger_gen(enforcer->engine.ledger, &enforcer->gen, err) < 0)
         return -1;
-    if (drop_guests(enforcer, &rows))
+    for (size_t i = 0; i < enforcer->guest_count; i++)
+        enforcer->guest[i]->in_ledger = false;
+    result = vp_ledger_each_guest(enforcer->engine.ledger, take_row, &reading, err);
+    if (result == 0 && drop_guests(enforcer))
         *room = true;
-    for (size_t i = 0; i < rows.count && result == 0; i++) {
-        if (take_row(enforcer, &rows.item[i]) < 0)
-            result = vp_fail(err, VP_HOST, "out of memory");
-    }
-    vp_guest_rows_clear(&rows);
+    vp_enforcer_sort(enforcer);
     return result;
 }
 
@@ -228,10 +227,9 @@ static int pool_of(struct vp_enforcer *enforcer, const struct vp_watched *guest,
                    struct vp_cpuset *pool, struct vp_error *err)
 {
     *pool = enforcer->pool;
-    if (guest->row.plan && guest->row.plan->pool &&
-        vp_engine_pool(&enforcer->engine, guest->row.plan->pool, pool, err) < 0)
+    if (guest->plan.pool && vp_engine_pool(&enforcer->engine, guest->plan.pool, pool, err) < 0)
         return -1;
-    vp_engine_pool_within(&enforcer->engine, guest->status->domain, pool);
+    vp_engine_pool_within(&enforcer->engine, guest->known.partition, pool);
     return 0;
 }
 
@@ -343,20 +341,20 @@ void vp_sync(struct vp_enforcer *enforcer)
  * have a CPU booked. */
 static bool outgrown(const struct vp_watched *guest)
 {
-    const struct vp_domain *domain = guest->status->domain;
-    const struct vp_plan *plan = guest->row.plan;
+    const struct vp_known *known = &guest->known;
+    const struct vp_planned *plan = &guest->plan;
 
-    if (!plan || guest->row.unplaced || plan->mode != VP_MODE_ENFORCE || !guest->wants)
+    if (!plan->there || guest->row.unplaced || plan->mode != VP_MODE_ENFORCE || !guest->plan.wants)
         return false;
-    for (size_t i = 0; i < domain->iothread_count; i++) {
+    for (size_t i = 0; i < known->iothread_count; i++) {
         bool planned = false;
 
-        for (size_t j = 0; j < guest->iothread_count; j++)
-            planned |= guest->iothread[j] == domain->iothread[i];
+        for (size_t j = 0; j < guest->plan.iothread_count; j++)
+            planned |= guest->plan.iothread[j] == known->iothread[i];
         if (!planned)
             return true;
     }
-    return guest->iothread_count > domain->iothread_count;
+    return guest->plan.iothread_count > known->iothread_count;
 }
 
 void vp_sync_outgrown(struct vp_enforcer *enforcer, struct vp_watched *guest)

@@ -38,7 +38,7 @@ static bool find_write(const struct vp_watched *guest, const struct vp_tuning_di
     size_t group = strlen(diff->where);
     const struct vp_write *last = NULL;
 
-    for (size_t i = 0; i < VP_WRITES_KEPT && group > 0; i++) {
+    for (size_t i = 0; i < guest->write_room && group > 0; i++) {
         const struct vp_write *write = &guest->write[i];
         const char *file = write->where + group + 1;
 
@@ -182,17 +182,16 @@ static struct vp_tuning chosen_only(const struct vp_tuning *wanted,
 
 void vp_tunelook(struct vp_enforcer *enforcer, struct vp_watched *guest, int64_t now_us)
 {
-    const struct vp_plan *plan = vp_watched_plan(guest);
+    const struct vp_tuning *wanted = vp_watched_tuning(guest);
     struct vp_tuning_diffs diffs = {0};
     struct vp_tuned tuned = {0};
     VP_AUTO(free) bool *chosen = NULL;
     struct vp_tuning now;
     bool any = false;
 
-    if (!plan || !vp_tuning_any(&plan->tuning) ||
-        vp_tune_look(&enforcer->engine.cpu_cgroups, guest->status, &tuned, NULL) < 0)
+    if (!wanted || vp_tune_look(&enforcer->engine.cpu_cgroups, guest->status, &tuned, NULL) < 0)
         return;
-    if (vp_tuning_compare(&plan->tuning, &tuned, &diffs) < 0)
+    if (vp_tuning_compare(wanted, &tuned, &diffs) < 0)
         diffs.count = 0;
     chosen = calloc(diffs.count + 1, sizeof(*chosen));
     for (size_t i = 0; chosen && i < diffs.count; i++) {
@@ -200,7 +199,7 @@ void vp_tunelook(struct vp_enforcer *enforcer, struct vp_watched *guest, int64_t
         any |= chosen[i];
     }
     if (any) {
-        now = chosen_only(&plan->tuning, &diffs, chosen);
+        now = chosen_only(wanted, &diffs, chosen);
         repair(enforcer, guest, &now, &diffs, chosen);
     }
     vp_tuning_diffs_clear(&diffs);

@@ -113,7 +113,7 @@ static int tell(struct work *work, virDomainPtr domain, const struct facts *fact
     if (vp_engine_pool(&work->engine, facts->row.plan->pool, &pool, err) < 0)
         return -1;
     /* what libvirt cannot write it refuses, time and again */
-    vp_engine_pool_within(&work->engine, facts->status->domain, &pool);
+    vp_engine_pool_within(&work->engine, facts->status->domain->partition, &pool);
     if (vp_plan_resolve(facts->row.plan, &pool, &pins) < 0)
         return vp_fail(err, VP_HOST, "out of memory");
     if (pins.count > 0)

@@ -9,18 +9,26 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "decide/cleanup.h"
 #include "decide/error.h"
+#include "decide/tuning.h"
 #include "host/clock.h"
 #include "host/engine.h"
 
-static void parse_would(struct vp_watched *guest)
+/* The row's plans become what is needed of them, and are freed. */
+static int take_plans(struct vp_watched *guest)
 {
+    VP_AUTO(vp_plan) struct vp_plan *plan = VP_STEAL(guest->row.plan);
+    VP_AUTO(vp_plan) struct vp_plan *would = NULL;
     struct vp_error err = {0};
 
-    vp_plan_free(guest->would);
-    guest->would = NULL;
-    if (guest->row.would && vp_plan_parse(guest->row.would, &guest->would, &err) < 0)
-        guest->would = NULL; /* of another major version: nothing to compare with */
+    /* one of another major version cannot be parsed: nothing to compare with */
+    if (guest->row.would)
+        vp_plan_parse(guest->row.would, &would, &err);
+    free(guest->row.would);
+    guest->row.would = NULL;
+    guest->audit = would || (plan && plan->mode == VP_MODE_AUDIT);
+    return vp_planned_take(&guest->plan, plan, guest->row.unplaced ? NULL : would ? would : plan);
 }
 
 struct vp_watched *vp_watched_new(struct vp_guest_row *row)
@@ -33,7 +41,10 @@ struct vp_watched *vp_watched_new(struct vp_guest_row *row)
     *row = (struct vp_guest_row){0};
     guest->status_changed = true;
     guest->plan_since_ms = vp_now_ms();
-    parse_would(guest);
+    if (take_plans(guest) < 0) {
+        vp_watched_free(guest);
+        return NULL;
+    }
     return guest;
 }
 
@@ -42,21 +53,22 @@ void vp_watched_free(struct vp_watched *guest)
     if (!guest)
         return;
     vp_guest_row_clear(&guest->row);
-    vp_plan_free(guest->would);
+    vp_planned_clear(&guest->plan);
     vp_status_free(guest->status);
-    free(guest->iothread);
+    vp_known_clear(&guest->known);
     vp_packed_clear(&guest->pins);
-    vp_pins_clear(&guest->before);
+    vp_packed_clear(&guest->before);
     vp_threads_clear(&guest->threads);
     vp_threads_clear(&guest->followed);
     free(guest->mask);
     free(guest->follow);
+    free(guest->write);
     free(guest->calls);
     free(guest->cases);
     free(guest);
 }
 
-void vp_watched_row(struct vp_watched *guest, struct vp_guest_row *row)
+int vp_watched_row(struct vp_watched *guest, struct vp_guest_row *row)
 {
     bool other_process = row->pid != guest->row.pid || row->pid_start != guest->row.pid_start;
 
@@ -66,7 +78,6 @@ void vp_watched_row(struct vp_watched *guest, struct vp_guest_row *row)
     guest->row = *row;
     *row = (struct vp_guest_row){0};
     guest->resolved = false;
-    parse_would(guest);
     if (other_process) {
         guest->status_changed = true;
         guest->root[0] = '\0';
@@ -74,18 +85,41 @@ void vp_watched_row(struct vp_watched *guest, struct vp_guest_row *row)
         guest->follow = NULL;
         vp_threads_clear(&guest->threads);
     }
+    return take_plans(guest);
 }
 
 bool vp_watched_audit(const struct vp_watched *guest)
 {
-    return guest->would || (guest->row.plan && guest->row.plan->mode == VP_MODE_AUDIT);
+    return guest->audit;
 }
 
-const struct vp_plan *vp_watched_plan(const struct vp_watched *guest)
+bool vp_watched_compared(const struct vp_watched *guest)
 {
-    if (guest->row.unplaced)
-        return NULL;
-    return guest->would ? guest->would : guest->row.plan;
+    return guest->plan.compared;
+}
+
+const struct vp_tuning *vp_watched_tuning(const struct vp_watched *guest)
+{
+    const struct vp_tuning *tuning = &guest->plan.tuning;
+
+    return guest->plan.compared && vp_tuning_any(tuning) ? tuning : NULL;
+}
+
+void vp_watched_own(const struct vp_watched *guest, struct vp_cpuset *cpus)
+{
+    vp_kept_set(&guest->plan.own, cpus);
+}
+
+void vp_watched_nodes(const struct vp_watched *guest, struct vp_cpuset *nodes)
+{
+    vp_kept_set(&guest->plan.nodes, nodes);
+}
+
+const struct vp_guest_numatune *vp_watched_numatune(const struct vp_watched *guest)
+{
+    static const struct vp_guest_numatune none;
+
+    return guest->known.numatune ? guest->known.numatune : &none;
 }
 
 static bool same_pins(const struct vp_pins *a, const struct vp_pins *b)
@@ -101,43 +135,24 @@ static bool same_pins(const struct vp_pins *a, const struct vp_pins *b)
     return true;
 }
 
-/* Sets of CPUs are large, and of the wants no more is needed than this. */
-static int note_wants(struct vp_watched *guest, struct vp_plan *plan)
-{
-    unsigned *iothread = calloc(plan->want_count + 1, sizeof(*iothread));
-
-    if (!iothread)
-        return -1;
-    free(guest->iothread);
-    guest->iothread = iothread;
-    guest->iothread_count = 0;
-    for (size_t i = 0; i < plan->want_count; i++)
-        if (plan->want[i].role == VP_ROLE_IOTHREAD)
-            iothread[guest->iothread_count++] = plan->want[i].index;
-    guest->wants = plan->want_count > 0;
-    free(plan->want);
-    plan->want = NULL;
-    plan->want_count = 0;
-    return 0;
-}
-
 /* `pins` is taken over where it is other than what was wanted so far. */
 static int take_pins(struct vp_watched *guest, struct vp_pins *pins, int64_t now_ms, bool *changed)
 {
+    struct vp_packed fresh = {0};
     struct vp_pins before = {0};
+    bool same;
 
     if (vp_packed_get(&guest->pins, &before) < 0)
         return -1;
-    if (same_pins(pins, &before)) {
-        vp_pins_clear(&before);
+    same = same_pins(pins, &before);
+    vp_pins_clear(&before);
+    if (same)
         return 0;
-    }
-    if (vp_packed_set(&guest->pins, pins) < 0) {
-        vp_pins_clear(&before);
+    if (vp_packed_set(&fresh, pins) < 0)
         return -1;
-    }
-    vp_pins_clear(&guest->before);
-    guest->before = before;
+    vp_packed_clear(&guest->before);
+    guest->before = guest->pins;
+    guest->pins = fresh;
     guest->pins_since_ms = now_ms;
     guest->told = false;
     *changed = true;
@@ -147,21 +162,28 @@ static int take_pins(struct vp_watched *guest, struct vp_pins *pins, int64_t now
 int vp_watched_resolve(struct vp_watched *guest, const struct vp_cpuset *pool, int64_t now_ms,
                        bool *changed)
 {
-    const struct vp_plan *plan = vp_watched_plan(guest);
     struct vp_pins pins = {0};
     int result;
 
     *changed = false;
     if (guest->resolved)
         return 0;
-    if (plan && vp_plan_resolve(plan, pool, &pins) < 0)
-        return -1;
-    result = take_pins(guest, &pins, now_ms, changed);
+    result = vp_packed_resolve(&guest->plan.wants_packed, pool, &pins);
+    if (result == 0)
+        result = take_pins(guest, &pins, now_ms, changed);
     vp_pins_clear(&pins);
-    if (result == 0 && guest->row.plan)
-        result = note_wants(guest, guest->row.plan);
     guest->resolved = result == 0;
+    if (guest->resolved)
+        vp_packed_clear(&guest->plan.wants_packed);
     return result;
+}
+
+/* The domain becomes what is needed of it, and is freed. */
+static int take_domain(struct vp_watched *guest, struct vp_status *status)
+{
+    VP_AUTO(vp_domain) struct vp_domain *domain = VP_STEAL(status->domain);
+
+    return vp_known_take(&guest->known, domain);
 }
 
 int vp_watched_refresh(struct vp_watched *guest, struct vp_engine *engine, struct vp_error *err)
@@ -173,6 +195,11 @@ int vp_watched_refresh(struct vp_watched *guest, struct vp_engine *engine, struc
         if (vp_status_load(engine->status_dir, guest->row.name, &status, err) < 0)
             return -1;
         vp_status_free(guest->status);
+        guest->status = NULL;
+        if (take_domain(guest, status) < 0) {
+            vp_status_free(status);
+            return vp_fail(err, VP_HOST, "out of memory");
+        }
         guest->status = status;
         guest->status_changed = false;
     }
@@ -270,7 +297,13 @@ struct vp_write *vp_watched_write_add(struct vp_watched *guest, const char *wher
     struct vp_write *write = NULL;
 
     *lost = false;
-    for (size_t i = 0; i < VP_WRITES_KEPT && !write; i++)
+    if (!guest->write) {
+        guest->write = calloc(VP_WRITES_KEPT, sizeof(*guest->write));
+        if (!guest->write)
+            return NULL;
+        guest->write_room = VP_WRITES_KEPT;
+    }
+    for (size_t i = 0; i < guest->write_room && !write; i++)
         if (guest->write[i].at_us != 0 && strcmp(guest->write[i].where, where) == 0)
             write = &guest->write[i];
     if (!write) {
@@ -286,7 +319,7 @@ const struct vp_write *vp_watched_write(const struct vp_watched *guest, const ch
 {
     const struct vp_write *last = NULL;
 
-    for (size_t i = 0; i < VP_WRITES_KEPT; i++) {
+    for (size_t i = 0; i < guest->write_room; i++) {
         const struct vp_write *write = &guest->write[i];
 
         if (write->at_us != 0 && strcmp(write->where, where) == 0 &&
@@ -328,16 +361,32 @@ const struct vp_call *vp_watched_call(const struct vp_watched *guest, pid_t tid)
     return NULL;
 }
 
+/* False if no write is left. */
+static bool forget_writes(struct vp_watched *guest, int64_t before_us)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < guest->write_room; i++) {
+        struct vp_write *write = &guest->write[i];
+
+        if (write->at_us < before_us)
+            write->at_us = 0;
+        else if (guest->event_us == 0 || write->at_us < guest->event_us)
+            guest->event_us = write->at_us;
+        any |= write->at_us != 0;
+    }
+    return any;
+}
+
 void vp_watched_forget_events(struct vp_watched *guest, int64_t before_us)
 {
     size_t kept = 0;
 
     guest->event_us = 0;
-    for (size_t i = 0; i < VP_WRITES_KEPT; i++) {
-        if (guest->write[i].at_us < before_us)
-            guest->write[i].at_us = 0;
-        else if (guest->event_us == 0 || guest->write[i].at_us < guest->event_us)
-            guest->event_us = guest->write[i].at_us;
+    if (!forget_writes(guest, before_us)) {
+        free(guest->write);
+        guest->write = NULL;
+        guest->write_room = 0;
     }
     for (size_t i = 0; i < guest->call_count; i++) {
         if (guest->calls[i].at_us < before_us)

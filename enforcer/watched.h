@@ -8,6 +8,7 @@
 
 #include "decide/drift.h"
 #include "decide/pins.h"
+#include "enforcer/kept.h"
 #include "enforcer/packed.h"
 #include "host/ledger.h"
 #include "host/pin.h"
@@ -56,20 +57,20 @@ struct vp_call {
 #define VP_CALLS_MAX 1024
 
 struct vp_watched {
-    struct vp_guest_row row;  /* the ledger's, as read last; its plan's wants are in pins */
-    struct vp_plan *would;    /* audit: row.would, parsed; owned */
-    struct vp_status *status; /* libvirt's status file; NULL: not read yet; owned */
+    struct vp_guest_row row; /* the ledger's, as read last, without its plans */
+    struct vp_planned plan;
+    bool audit;
+    bool in_ledger;           /* its row was there when all were read last */
+    struct vp_status *status; /* libvirt's status file, its domain NULL; NULL: not read; owned */
+    struct vp_known known;    /* ... of that domain */
     bool status_changed;      /* libvirt wrote it since it was read */
     char root[1024];          /* the guest's cpuset group, "" without the controller */
     bool fresh;               /* first contact: what differs is applied and is no drift */
     bool waiting;             /* something differs that may not be applied yet */
     bool resolved;            /* the row's wants are in pins, and freed */
-    bool wants;               /* the plan wants something of some thread */
     bool first;               /* what happened is to have its first look (enforcer/first.h) */
-    unsigned *iothread;       /* the I/O threads that the plan has; owned */
-    size_t iothread_count;
-    struct vp_packed pins; /* what each thread should have now */
-    struct vp_pins before; /* ... and had to have a moment before pins_since_ms */
+    struct vp_packed pins;    /* what each thread should have now */
+    struct vp_packed before;  /* ... and had to have a moment before pins_since_ms */
     int64_t pins_since_ms;
     int64_t plan_since_ms;      /* since when the ledger has the plan that it has */
     int64_t libvirt_since_us;   /* since when threads follow pins of libvirt's that differ; 0 */
@@ -78,16 +79,17 @@ struct vp_watched {
     struct vp_threads followed; /* those whose calls are traced */
     unsigned char *mask;        /* their affinity then, mask_size bytes each; owned */
     size_t mask_size;
-    unsigned long task_links; /* number of links of /proc/PID/task then */
-    int64_t look_at_us;       /* when to look in full, monotonic; 0: not due */
-    int64_t event_us;         /* the event that the coming look answers; 0: none */
-    int64_t busy_since_us;    /* ... continuously since then; 0: not */
-    int64_t busy_until_us;    /* libvirt (or a hook) is at work on its groups; 0: not */
-    int64_t setup_since_us;   /* since when a thread is not in its own group; 0 */
-    int64_t mems_until_us;    /* libvirt may have opened its memory nodes until then */
+    unsigned long task_links;    /* number of links of /proc/PID/task then */
+    int64_t look_at_us;          /* when to look in full, monotonic; 0: not due */
+    int64_t event_us;            /* the event that the coming look answers; 0: none */
+    int64_t busy_since_us;       /* ... continuously since then; 0: not */
+    int64_t busy_until_us;       /* libvirt (or a hook) is at work on its groups; 0: not */
+    int64_t setup_since_us;      /* since when a thread is not in its own group; 0 */
+    int64_t mems_until_us;       /* libvirt may have opened its memory nodes until then */
     struct vp_memfollow *follow; /* its memory, where a plan binds it; owned */
     uint64_t looks;
-    struct vp_write write[VP_WRITES_KEPT];
+    struct vp_write *write; /* since the last look; owned */
+    size_t write_room;      /* VP_WRITES_KEPT, or 0: none */
     unsigned writes;
     struct vp_call *calls; /* since the last look; owned */
     size_t call_count;
@@ -100,13 +102,21 @@ struct vp_watched {
 struct vp_watched *vp_watched_new(struct vp_guest_row *row);
 void vp_watched_free(struct vp_watched *guest);
 
-/* Replaces the row by a newer one, which is taken over. */
-void vp_watched_row(struct vp_watched *guest, struct vp_guest_row *row);
+/* Replaces the row by a newer one, which is taken over. 0, or -1 without memory. */
+int vp_watched_row(struct vp_watched *guest, struct vp_guest_row *row);
 
-/* The plan that the guest is compared with: the ledger's, under audit the one
- * that enforce would have made; NULL: nothing is wanted. */
-const struct vp_plan *vp_watched_plan(const struct vp_watched *guest);
+/* Whether there is a plan that the guest is compared with: the ledger's, under
+ * audit the one that enforce would have made. */
+bool vp_watched_compared(const struct vp_watched *guest);
+/* ... and its tuning; NULL: nothing of that is wanted. */
+const struct vp_tuning *vp_watched_tuning(const struct vp_watched *guest);
 bool vp_watched_audit(const struct vp_watched *guest);
+/* The CPUs that it has for itself alone, by its plan, and the nodes that its
+ * memory is bound to; empty: none. */
+void vp_watched_own(const struct vp_watched *guest, struct vp_cpuset *cpus);
+void vp_watched_nodes(const struct vp_watched *guest, struct vp_cpuset *nodes);
+/* libvirt's <numatune> of it; never NULL. */
+const struct vp_guest_numatune *vp_watched_numatune(const struct vp_watched *guest);
 
 /* Resolves the wanted pins of a row just read against today's pool; *changed if
  * they are others than before. 0, or -1 without memory. */
@@ -128,7 +138,7 @@ bool vp_watched_quiet(const struct vp_watched *guest);
 bool vp_watched_knows(const struct vp_watched *guest, pid_t tid);
 
 /* A place for a write to that file, in the place of an older one; *lost is set
- * if that was of another file and had not been looked at. */
+ * if that was of another file and had not been looked at. NULL without memory. */
 struct vp_write *vp_watched_write_add(struct vp_watched *guest, const char *where, bool *lost);
 /* The last write to that file since the last look, NULL: none was seen. */
 const struct vp_write *vp_watched_write(const struct vp_watched *guest, const char *where);

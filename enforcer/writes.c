@@ -154,6 +154,10 @@ static void note(struct vp_enforcer *enforcer, struct vp_watched *guest, const c
                                                        : 0;
 
     enforcer->noted = true;
+    if (!write) {
+        vp_watched_due(guest, now_us + wait);
+        return;
+    }
     write->by = author->by;
     write->libvirt = author->writer == VP_WRITER_LIBVIRT;
     write->foreign = author->writer == VP_WRITER_OTHER;

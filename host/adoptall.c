@@ -53,26 +53,43 @@ static int list_running(struct vp_engine *engine, struct running **running, size
     return 0;
 }
 
+struct ended {
+    const struct vp_engine *engine;
+    int64_t now_ms;
+    struct vp_guest_rows rows;
+};
+
+static int note_ended(void *data, struct vp_guest_row *row, struct vp_error *err)
+{
+    struct ended *ended = data;
+    struct vp_guest_row *item;
+
+    if (!vp_row_over(ended->engine, row, ended->now_ms))
+        return 0;
+    item = reallocarray(ended->rows.item, ended->rows.count + 1, sizeof(*item));
+    if (!item)
+        return vp_fail(err, VP_HOST, "out of memory");
+    ended->rows.item = item;
+    item[ended->rows.count++] = *row;
+    *row = (struct vp_guest_row){0};
+    return 0;
+}
+
 static int free_ended(struct vp_engine *engine, unsigned *freed, struct vp_error *err)
 {
-    struct vp_guest_rows rows = {0};
-    bool any = false;
-    int result = 0;
+    struct ended ended = {.engine = engine, .now_ms = vp_now_ms()};
+    int result = vp_ledger_each_guest(engine->ledger, note_ended, &ended, err);
 
-    if (vp_ledger_guests(engine->ledger, &rows, err) < 0)
-        return -1;
-    for (size_t i = 0; i < rows.count; i++)
-        any = any || vp_row_over(engine, &rows.item[i], vp_now_ms());
-    if (any) {
+    if (result == 0 && ended.rows.count > 0) {
         result = vp_ledger_begin(engine->ledger, err);
         if (result == 0)
-            result = vp_engine_remove_ended(engine, &rows, freed, err);
+            result = vp_engine_remove_ended(engine, &ended.rows, freed, err);
         if (result == 0)
             result = vp_ledger_commit(engine->ledger, err);
         if (result < 0)
             vp_ledger_rollback(engine->ledger);
     }
-    vp_guest_rows_clear(&rows);
+    vp_guest_rows_clear(&ended.rows);
     return result;
 }
 

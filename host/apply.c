@@ -25,7 +25,7 @@ int vp_engine_pins(struct vp_engine *engine, const struct vp_guest_row *row,
     /* a plan that is not booked yet takes its CPUs out of the pool as well */
     vp_plan_exclusive(row->plan, &own);
     vp_cpuset_minus(&pool, &own);
-    vp_engine_allowed(engine, domain, &allowed);
+    vp_engine_allowed(engine, domain->partition, &allowed);
     if (vp_cpuset_meets(&pool, &allowed))
         vp_cpuset_and(&pool, &allowed);
     if (vp_plan_resolve(row->plan, &pool, pins) < 0)

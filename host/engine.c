@@ -98,26 +98,48 @@ void vp_holding_of(const struct vp_topology *topology, const struct vp_guest_row
     vp_plan_hold(row->plan, topology, holding);
 }
 
+struct held {
+    const struct vp_topology *topology;
+    struct vp_holding *item;
+    size_t count, room;
+};
+
+static int note_held(void *data, struct vp_guest_row *row, struct vp_error *err)
+{
+    struct held *held = data;
+
+    if (held->count == held->room) {
+        size_t more = held->room ? held->room * 2 : 32;
+        struct vp_holding *item = reallocarray(held->item, more, sizeof(*item));
+
+        if (!item)
+            return vp_fail(err, VP_HOST, "out of memory");
+        held->item = item;
+        held->room = more;
+    }
+    vp_holding_of(held->topology, row, &held->item[held->count++]);
+    return 0;
+}
+
 int vp_engine_holdings(struct vp_engine *engine, struct vp_holding **holding, size_t *count,
                        struct vp_error *err)
 {
-    struct vp_guest_rows rows = {0};
+    struct held held = {.topology = engine->topology};
 
     *holding = NULL;
     *count = 0;
     if (!engine->ledger)
         return 0;
-    if (vp_ledger_guests(engine->ledger, &rows, err) < 0)
-        return -1;
-    *holding = calloc(rows.count + 1, sizeof(**holding));
-    if (!*holding) {
-        vp_guest_rows_clear(&rows);
+    held.item = calloc(1, sizeof(*held.item)); /* not NULL with no guest */
+    held.room = 1;
+    if (!held.item)
         return vp_fail(err, VP_HOST, "out of memory");
+    if (vp_ledger_each_guest(engine->ledger, note_held, &held, err) < 0) {
+        free(held.item);
+        return -1;
     }
-    for (size_t i = 0; i < rows.count; i++)
-        vp_holding_of(engine->topology, &rows.item[i], &(*holding)[i]);
-    *count = rows.count;
-    vp_guest_rows_clear(&rows);
+    *holding = held.item;
+    *count = held.count;
     return 0;
 }
 
@@ -134,24 +156,24 @@ int vp_engine_pool(struct vp_engine *engine, const char *name, struct vp_cpuset 
     return 0;
 }
 
-void vp_engine_allowed(const struct vp_engine *engine, const struct vp_domain *domain,
+void vp_engine_allowed(const struct vp_engine *engine, const char *partition,
                        struct vp_cpuset *allowed)
 {
     *allowed = (struct vp_cpuset){0};
     if (engine->cgroups.version == VP_CGROUP_NONE)
         return;
-    if (vp_cgroup_partition_cpus(&engine->cgroups, domain->partition, allowed, NULL) < 0)
+    if (vp_cgroup_partition_cpus(&engine->cgroups, partition, allowed, NULL) < 0)
         *allowed = (struct vp_cpuset){0};
 }
 
-void vp_engine_pool_within(const struct vp_engine *engine, const struct vp_domain *domain,
+void vp_engine_pool_within(const struct vp_engine *engine, const char *partition,
                            struct vp_cpuset *pool)
 {
     struct vp_cpuset allowed;
 
     if (engine->set->host.manage_slices)
         return;
-    vp_engine_allowed(engine, domain, &allowed);
+    vp_engine_allowed(engine, partition, &allowed);
     if (vp_cpuset_meets(pool, &allowed))
         vp_cpuset_and(pool, &allowed);
 }
@@ -166,7 +188,7 @@ void vp_engine_input(const struct vp_engine *engine, const struct vp_domain *dom
         .domain = domain,
         .topology = engine->topology,
     };
-    vp_engine_allowed(engine, domain, &input->allowed);
+    vp_engine_allowed(engine, domain->partition, &input->allowed);
     if (choice->policy && choice->policy->pci_locality != VP_CARE_ANY)
         vp_pci_nodes(engine->sys_root, &domain->pci, &input->pci_nodes, &input->pci_unknown);
 }

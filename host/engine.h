@@ -69,9 +69,9 @@ void vp_engine_keep(struct vp_engine *engine, bool keep);
 /* Today's shared pool of that name, NULL: the default one. */
 int vp_engine_pool(struct vp_engine *engine, const char *name, struct vp_cpuset *pool,
                    struct vp_error *err);
-/* Takes from `pool` what guests of the domain's partition may not use; not where that would leave
+/* Takes from `pool` what guests of that partition may not use; not where that would leave
  * nothing, or where narrowing above guests is undone ([host] manage-slices). */
-void vp_engine_pool_within(const struct vp_engine *engine, const struct vp_domain *domain,
+void vp_engine_pool_within(const struct vp_engine *engine, const char *partition,
                            struct vp_cpuset *pool);
 
 /* Plans without booking anything (explain, plan, rewrite). */

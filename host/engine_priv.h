@@ -26,8 +26,8 @@ int vp_holdings_now(struct vp_engine *engine, const struct vp_holding **holding,
 void vp_kept_put(struct vp_engine *engine, const struct vp_guest_row *row);
 void vp_kept_drop(struct vp_engine *engine);
 
-/* What guests of the domain's partition may use; empty: everything. */
-void vp_engine_allowed(const struct vp_engine *engine, const struct vp_domain *domain,
+/* What guests of that partition may use; empty: everything. */
+void vp_engine_allowed(const struct vp_engine *engine, const char *partition,
                        struct vp_cpuset *allowed);
 
 /* A planning input without holdings and keep. */

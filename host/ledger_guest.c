@@ -98,44 +98,63 @@ static int read_row(struct vp_ledger *ledger, sqlite3_stmt *from, struct vp_gues
     return -1;
 }
 
-static int append_row(struct vp_ledger *ledger, sqlite3_stmt *from, struct vp_guest_rows *rows,
-                      size_t *room, struct vp_error *err)
-{
-    if (rows->count == *room) {
-        size_t more = *room ? *room * 2 : 32;
-        struct vp_guest_row *item = reallocarray(rows->item, more, sizeof(*item));
-        if (!item)
-            return vp_fail(err, VP_HOST, "no memory for %zu guests", more);
-        rows->item = item;
-        *room = more;
-    }
-    if (read_row(ledger, from, &rows->item[rows->count], err) < 0)
-        return -1;
-    rows->count++;
-    return 0;
-}
-
-int vp_ledger_guests(struct vp_ledger *ledger, struct vp_guest_rows *rows, struct vp_error *err)
+int vp_ledger_each_guest(struct vp_ledger *ledger,
+                         int (*each)(void *data, struct vp_guest_row *row, struct vp_error *err),
+                         void *data, struct vp_error *err)
 {
     sqlite3_stmt *statement;
-    size_t room = 0;
     int rc;
 
-    rows->item = NULL;
-    rows->count = 0;
     if (vp_ledger_ready(ledger, err) < 0)
         return -1;
     statement = vp_sql(ledger, VP_SQL_GUESTS, err);
     if (!statement)
         return -1;
     while ((rc = vp_sql_step(ledger, VP_SQL_GUESTS, err)) == SQLITE_ROW) {
-        if (append_row(ledger, statement, rows, &room, err) < 0) {
+        struct vp_guest_row row;
+
+        if (read_row(ledger, statement, &row, err) < 0) {
             rc = -1;
             break;
         }
+        rc = each(data, &row, err);
+        vp_guest_row_clear(&row);
+        if (rc < 0)
+            break;
     }
     vp_sql_done(ledger, VP_SQL_GUESTS);
-    if (rc >= 0)
+    return rc < 0 ? -1 : 0;
+}
+
+struct collected {
+    struct vp_guest_rows *rows;
+    size_t room;
+};
+
+static int append_row(void *data, struct vp_guest_row *row, struct vp_error *err)
+{
+    struct collected *to = data;
+
+    if (to->rows->count == to->room) {
+        size_t more = to->room ? to->room * 2 : 32;
+        struct vp_guest_row *item = reallocarray(to->rows->item, more, sizeof(*item));
+
+        if (!item)
+            return vp_fail(err, VP_HOST, "no memory for %zu guests", more);
+        to->rows->item = item;
+        to->room = more;
+    }
+    to->rows->item[to->rows->count++] = *row;
+    *row = (struct vp_guest_row){0};
+    return 0;
+}
+
+int vp_ledger_guests(struct vp_ledger *ledger, struct vp_guest_rows *rows, struct vp_error *err)
+{
+    struct collected to = {.rows = rows};
+
+    *rows = (struct vp_guest_rows){0};
+    if (vp_ledger_each_guest(ledger, append_row, &to, err) == 0)
         return 0;
     vp_guest_rows_clear(rows);
     return -1;

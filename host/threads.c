@@ -239,8 +239,8 @@ int vp_threads_list(const struct vp_cgroups *cgroups, pid_t pid, const struct vp
     else if (guest_root[0] && cgroups->version != VP_CGROUP_NONE)
         result = list_helpers(cgroups, guest_root, dirfd(dir), threads, err);
     closedir(dir);
-    if (result == 0 && status && status->domain)
-        result = vp_threads_add_vhosts(cgroups->proc, status->domain->vhosts, threads, err);
+    if (result == 0 && status)
+        result = vp_threads_add_vhosts(cgroups->proc, status->vhosts, threads, err);
     if (result == 0 && threads->count == 0)
         result = vp_fail(err, VP_GONE, "process %d has ended", (int)pid);
     if (result < 0) {

@@ -72,7 +72,7 @@ int vp_engine_unmanaged_pins(struct vp_engine *engine, const struct vp_domain *l
     struct vp_cpuset all = engine->topology->online, allowed;
     int result = 0;
 
-    vp_engine_allowed(engine, live, &allowed);
+    vp_engine_allowed(engine, live->partition, &allowed);
     if (!vp_cpuset_empty(&allowed))
         vp_cpuset_and(&all, &allowed);
     if (definition && definition->has_vcpu_cpuset &&

@@ -4,6 +4,7 @@
 #include "enforcer/first.c"
 #include "enforcer/packed.c"
 #include "enforcer/watched.c"
+#include "enforcer/kept.c"
 
 #include <check.h>
 

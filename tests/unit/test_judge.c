@@ -4,6 +4,7 @@
 #include "enforcer/judge.c"
 #include "enforcer/packed.c"
 #include "enforcer/watched.c"
+#include "enforcer/kept.c"
 
 #include <check.h>
 #include <stdlib.h>
@@ -184,17 +185,16 @@ static const struct row rows[] = {
      .verdict = VP_DIFF_LIBVIRT},
 };
 
-static void make_guest(struct vp_watched *guest, const struct row *row, struct vp_status *status,
-                       struct vp_domain *domain)
+static void make_guest(struct vp_watched *guest, const struct row *row)
 {
-    struct vp_cpuset set;
+    struct vp_pin pin = {.role = row->role, .index = row->index};
 
     strcpy(guest->root, ROOT);
     guest->fresh = row->fresh;
     guest->pins_since_ms = NOW_MS - row->before_age_ms;
     if (row->before) {
-        set = cpus(row->before);
-        ck_assert_int_eq(vp_pins_add(&guest->before, row->role, row->index, &set), 0);
+        pin.cpus = cpus(row->before);
+        ck_assert_int_eq(vp_packed_set(&guest->before, &(struct vp_pins){&pin, 1}), 0);
     }
     guest->threads.item = calloc(2, sizeof(*guest->threads.item));
     guest->threads.count = 2;
@@ -209,19 +209,16 @@ static void make_guest(struct vp_watched *guest, const struct row *row, struct v
         guest->cases[0].record.index = row->index;
     }
     if (row->libvirt) {
-        set = cpus(row->libvirt);
-        ck_assert_int_eq(vp_pins_add(&domain->pins, row->role, row->index, &set), 0);
-        status->domain = domain;
-        guest->status = status;
+        pin.cpus = cpus(row->libvirt);
+        ck_assert_int_eq(vp_packed_set(&guest->known.pins, &(struct vp_pins){&pin, 1}), 0);
     }
 }
 
 START_TEST(verdicts)
 {
     const struct row *row = &rows[_i];
+    struct vp_write write[VP_WRITES_KEPT] = {0};
     struct vp_watched guest = {0};
-    struct vp_domain domain = {0};
-    struct vp_status status = {0};
     struct vp_cpuset online = cpus("0-3");
     struct vp_seen seen = {.role = row->role,
                            .index = row->index,
@@ -244,19 +241,21 @@ START_TEST(verdicts)
                                      .now_ms = NOW_MS,
                                      .now_us = NOW_US};
 
-    make_guest(&guest, row, &status, &domain);
+    make_guest(&guest, row);
     snprintf(seen.group, sizeof(seen.group), "%s%s%s", *row->group == '/' ? "" : ROOT,
              *row->group == '/' ? "" : "/", row->group);
     snprintf(diff.where, sizeof(diff.where), "%.490s/cpuset.cpus", seen.group);
     if (row->writer != 0) {
-        guest.write[3] = (struct vp_write){
+        guest.write = write;
+        guest.write_room = VP_WRITES_KEPT;
+        write[3] = (struct vp_write){
             .at_us = NOW_US - 1000, .foreign = row->writer == 1, .libvirt = row->writer == 2};
-        memcpy(guest.write[3].where, diff.where, sizeof(diff.where));
+        memcpy(write[3].where, diff.where, sizeof(diff.where));
     }
     ck_assert_msg(vp_judge(&guest, &judgement, 0) == row->verdict, "%s: verdict %d", row->name,
                   (int)vp_judge(&guest, &judgement, 0));
-    vp_pins_clear(&guest.before);
-    vp_pins_clear(&domain.pins);
+    vp_packed_clear(&guest.before);
+    vp_packed_clear(&guest.known.pins);
     free(guest.threads.item);
     free(guest.cases);
 }

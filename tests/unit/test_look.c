@@ -5,6 +5,7 @@
 #include "enforcer/look.c"
 #include "enforcer/packed.c"
 #include "enforcer/watched.c"
+#include "enforcer/kept.c"
 
 #include <check.h>
 #include <unistd.h>

@@ -52,6 +52,46 @@ START_TEST(pins_come_back)
 }
 END_TEST
 
+static struct vp_cpuset range(int first, int last)
+{
+    struct vp_cpuset cpus = {0};
+
+    if (first >= 0)
+        vp_cpuset_add_range(&cpus, first, last);
+    return cpus;
+}
+
+/* What is kept of a plan resolves as the plan does, whatever the pool has become. */
+START_TEST(wants_resolve_as_the_plans)
+{
+    struct vp_want want[] = {
+        {VP_ROLE_VCPU, 0, VP_WANT_SET, range(5, 5)},
+        {VP_ROLE_VCPU, 1, VP_WANT_POOL, range(-1, -1)},
+        {VP_ROLE_VCPU, 2, VP_WANT_POOL, range(2, 3)},
+        {VP_ROLE_EMULATOR, 0, VP_WANT_BOTH, range(8191, 8191)},
+        {VP_ROLE_IOTHREAD, 7, VP_WANT_NOTHING, range(-1, -1)},
+        {VP_ROLE_IOTHREAD, 4000000000u, VP_WANT_SET, range(63, 64)},
+    };
+    const struct vp_plan plan = {.want = want, .want_count = sizeof(want) / sizeof(want[0])};
+    const struct vp_cpuset pools[] = {range(0, 3), range(0, 1), range(-1, -1), range(100, 8191)};
+    struct vp_packed packed = {0};
+
+    ck_assert_int_eq(vp_packed_wants(&packed, &plan), 0);
+    for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++) {
+        struct vp_pins expected = {0}, got = {0};
+
+        ck_assert_int_eq(vp_plan_resolve(&plan, &pools[i], &expected), 0);
+        ck_assert_int_eq(vp_packed_resolve(&packed, &pools[i], &got), 0);
+        assert_same(&got, &expected);
+        vp_pins_clear(&got);
+        vp_pins_clear(&expected);
+    }
+    ck_assert_int_eq(vp_packed_wants(&packed, NULL), 0);
+    ck_assert_uint_eq(packed.count, 0);
+    vp_packed_clear(&packed);
+}
+END_TEST
+
 /* A guest with 16 threads on a host of 128 CPUs. */
 START_TEST(packed_is_small)
 {
@@ -76,6 +116,7 @@ int main(void)
 
     tcase_add_test(tcase, pins_come_back);
     tcase_add_test(tcase, packed_is_small);
+    tcase_add_test(tcase, wants_resolve_as_the_plans);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

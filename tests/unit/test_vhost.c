@@ -40,8 +40,7 @@ static void has_text(const struct vp_cpuset *found, const char *wanted)
 
 START_TEST(kernel_threads_of_old)
 {
-    struct vp_domain domain = {.vhosts = 2};
-    struct vp_status status = {.domain = &domain};
+    struct vp_status status = {.vhosts = 2};
     struct vp_threads threads;
     struct vp_cgroups cgroups;
     unsigned found = 0;
@@ -57,7 +56,7 @@ START_TEST(kernel_threads_of_old)
         }
     ck_assert_uint_eq(found, 2);
     vp_threads_clear(&threads);
-    domain.vhosts = 0; /* nobody looks for what the guest does not have */
+    status.vhosts = 0; /* nobody looks for what the guest does not have */
     ck_assert_int_eq(vp_threads_list(&cgroups, 800, &status, "", &threads, &err), 0);
     for (size_t i = 0; i < threads.count; i++)
         ck_assert_int_ne(threads.item[i].role, VP_ROLE_VHOST);

@@ -3,6 +3,7 @@
 #include "enforcer/virtqueue.c"
 #include "enforcer/packed.c"
 #include "enforcer/watched.c"
+#include "enforcer/kept.c"
 
 #include <check.h>
 
