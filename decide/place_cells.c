@@ -32,7 +32,7 @@ static bool node_tables(struct apart *apart)
         apart->table[i] = NULL;
         if (place->node[node].domain < 0 || place->one_l3 || place->whether)
             continue;
-        apart->table[i] = vp_place_node_table(place, node, x, y, true);
+        apart->table[i] = vp_place_node_table(place, node, 0, x, y, true);
         if (!apart->table[i])
             return false;
     }

@@ -204,16 +204,20 @@ void vp_place_node_units(const struct vp_place *place, unsigned vcpus, unsigned 
 /* From a domain-like table to the node's: extra threads go only where vCPUs
  * are, and a node that is used costs one. */
 static const struct vp_table *apart_table(struct vp_place *place, const struct vp_table *last,
-                                          unsigned x, unsigned y)
+                                          unsigned low, unsigned x, unsigned y)
 {
-    struct vp_table *made = vp_table_new(&place->arena, vp_least(x, last->x * place->per), y);
-    size_t at = 0;
+    struct vp_table *made;
 
+    x = vp_least(x, last->x * place->per);
+    low = vp_least(low, x);
+    made = vp_table_new(&place->arena, x - low, y);
     if (!made)
         return NULL;
-    for (unsigned b = 0; b <= made->y; b++)
-        for (unsigned a = 0; a <= made->x; a++, at++)
-            made->cost[at] =
+    made->x = x;
+    made->low = low;
+    for (unsigned b = 0; b <= y; b++)
+        for (unsigned a = low; a <= x; a++)
+            made->cost[vp_table_at(made, a, b)] =
                 a == 0 ? (b == 0 ? 0 : VP_COST_NEVER)
                        : vp_table_get(last, ceiling(a, place->per) + b, 0) + VP_COST(VP_COST_NODES);
     return made;
@@ -231,8 +235,8 @@ static struct vp_table *domains_table(struct vp_place *place, int node, unsigned
                                                                  : NULL;
 }
 
-const struct vp_table *vp_place_node_table(struct vp_place *place, int node, unsigned x, unsigned y,
-                                           bool per_l3)
+const struct vp_table *vp_place_node_table(struct vp_place *place, int node, unsigned low,
+                                           unsigned x, unsigned y, bool per_l3)
 {
     bool split = place->apart && !place->mixed;
     struct vp_table *last, *made;
@@ -243,7 +247,7 @@ const struct vp_table *vp_place_node_table(struct vp_place *place, int node, uns
     if (!last)
         return NULL;
     if (split)
-        return apart_table(place, last, x, y);
+        return apart_table(place, last, low, x, y);
     made = vp_table_new(&place->arena, last->x, last->y);
     if (!made)
         return NULL;

@@ -53,7 +53,7 @@ static int with_nodes(struct vp_place *place, const struct vp_place_shares *shar
     if (count == k)
         use_all(place);
     *cost = 0;
-    result = vp_place_many(place, true, cost);
+    result = vp_place_many(place, k, cost);
     if (result == VP_DEEP) {
         vp_place_shares_load(place, shares, k);
         return 1;

@@ -37,7 +37,7 @@ static int in_one_l3(struct vp_place *place)
         if (result > 0 && place->whether)
             return 1;
         if (result > 0)
-            result = vp_place_many(place, false, &cost);
+            result = vp_place_many(place, 0, &cost);
         if (result == VP_DEEP)
             result = vp_place_sure(place, true);
         if (result < 0)
@@ -65,7 +65,7 @@ int vp_place_fewest(struct vp_place *place)
     result = vp_place_sure(place, false);
     if (result <= 0 || place->whether)
         return result;
-    result = vp_place_many(place, false, &cost);
+    result = vp_place_many(place, 0, &cost);
     if (result == VP_DEEP)
         return vp_place_sure(place, true);
     if (result > 0)

@@ -20,6 +20,9 @@ struct group {
 struct many {
     struct vp_place *place;
     bool even; /* unused nodes cost one each, not the used ones */
+    /* even: a share of `low` vCPUs counts as `share`, one more as one more, so that tables are
+     * short where shares are large: with k shares, of which r are larger, r + 1 is enough */
+    unsigned low, share;
     int layers;
     unsigned x, y;
     int *node; /* by group */
@@ -37,6 +40,12 @@ static bool layers_new(struct many *many, unsigned x, unsigned y, struct layers 
         layers->layer[k] = *table;
     }
     return true;
+}
+
+/* vCPUs (or units) for x as the search counts. */
+static unsigned load_of(const struct many *many, unsigned x)
+{
+    return many->even && x > 0 ? x - many->share + many->low : x;
 }
 
 /* Whether a node may bear x of a load, and what that costs beside its table. */
@@ -65,19 +74,20 @@ static void fill_layers(struct many *many, int index, const struct vp_table *tab
 
     for (unsigned b = 0; b <= layers->layer[0].y; b++) {
         for (unsigned a = 0; a <= layers->layer[0].x; a++, at++) {
-            vp_cost cost = table ? table->cost[at] : 0;
-            bool never = cost >= VP_COST_NEVER || !allowed(node, a);
+            unsigned load = load_of(many, a);
+            vp_cost cost = a > 0 ? vp_table_get(table, load, b) : b > 0 ? VP_COST_NEVER : 0;
+            bool never = cost >= VP_COST_NEVER || !allowed(node, load);
 
             layers->layer[0].cost[at] = never ? VP_COST_NEVER : cost + beside(many, index, a);
             if (many->layers > 1 && node->full)
                 layers->layer[1].cost[at] = VP_COST_NEVER;
             else if (many->layers > 1)
                 layers->layer[1].cost[at] =
-                    never
-                        ? VP_COST_NEVER
-                        : layers->layer[0].cost[at] +
-                              vp_place_left(many->place,
-                                            node->free - vp_place_booked(many->place, cost, a, b));
+                    never ? VP_COST_NEVER
+                          : layers->layer[0].cost[at] +
+                                vp_place_left(many->place,
+                                              node->free -
+                                                  vp_place_booked(many->place, cost, load, b));
         }
     }
 }
@@ -85,15 +95,19 @@ static void fill_layers(struct many *many, int index, const struct vp_table *tab
 static bool node_layers(struct many *many, int index, struct layers *layers)
 {
     const struct vp_place_node *node = &many->place->node[index];
-    unsigned x = many->x < node->high ? many->x : node->high;
+    unsigned x = many->even ? node->high : vp_least(many->x, node->high);
     const struct vp_table *table = NULL;
 
     if (node->domain >= 0 && x > 0 && x >= node->least && !node->full) {
-        table = vp_place_node_table(many->place, index, x, many->y, false);
+        table =
+            vp_place_node_table(many->place, index, many->even ? many->low : 0, x, many->y, false);
         if (!table)
             return false;
-    } /* else no core of use, yet perhaps the most CPUs */
-    if (!layers_new(many, table ? table->x : 0, table ? table->y : 0, layers))
+        x = many->even ? many->share + (node->high - many->low) : table->x;
+    } else { /* no core of use, yet perhaps the most CPUs */
+        x = 0;
+    }
+    if (!layers_new(many, x, table ? table->y : 0, layers))
         return false;
     fill_layers(many, index, table, layers);
     return true;
@@ -266,7 +280,8 @@ static void trace_back(struct many *many, const struct layers *steps)
             struct trace part = step_back(group->steps, k, &rest);
             struct vp_place_node *node = &many->place->node[many->node[group->first + k]];
 
-            node->vcpus = node->full ? vp_place_full_load(many->place, node) : part.x;
+            node->vcpus =
+                node->full ? vp_place_full_load(many->place, node) : load_of(many, part.x);
             node->extras = part.y;
         }
     }
@@ -331,42 +346,6 @@ static vp_cost full_nodes(const struct many *many)
     return cost;
 }
 
-/* Even shares: each node has two loads, beside extra threads. Where all nodes
- * are needed few sums of them can be the right one; of those that share an L3
- * every sum is found. */
-static uint64_t even_steps(const struct many *many)
-{
-    const struct vp_place *place = many->place;
-    uint64_t wide = (uint64_t)(many->y + 1) * (many->y + 1), nodes = 0;
-    bool all = true;
-
-    for (size_t i = 0; i < place->node_count; i++) {
-        const struct vp_place_node *node = &place->node[place->node_order[i]];
-
-        nodes += node->high > 0;
-        all = all && (node->high == 0 || node->must) &&
-              vp_place_shared_l3(place, place->node_order[i]) < 0;
-    }
-    return wide * nodes * (all ? nodes : many->x + 1);
-}
-
-/* Extra threads are a dimension of their own, and too many for a search. */
-static bool too_deep(const struct many *many)
-{
-    uint64_t wide = (uint64_t)(many->y + 1) * (many->y + 1), units = 0;
-
-    if (many->even && even_steps(many) <= (1u << 20))
-        return false;
-    if (!many->place->apart || (!many->even && !many->place->mixed && many->y < 2))
-        return false;
-    for (size_t i = 0; i < many->place->node_count; i++) {
-        const struct vp_place_node *node = &many->place->node[many->place->node_order[i]];
-
-        units += (many->place->mixed ? node->threads : node->most) + 1;
-    }
-    return wide * (many->x + 1) * units > (1u << 21);
-}
-
 /* 1: *steps and *cost are set. */
 static int solve(struct many *many, struct layers **steps, vp_cost *cost)
 {
@@ -418,10 +397,10 @@ static int spend(struct many *many, struct layers **steps, vp_cost *cost, unsign
     return result;
 }
 
-int vp_place_many(struct vp_place *place, bool even, vp_cost *cost)
+int vp_place_many(struct vp_place *place, unsigned even, vp_cost *cost)
 {
     struct many many = {
-        .place = place, .even = even, .layers = place->request->fill == VP_FILL_PACK ? 2 : 1};
+        .place = place, .even = even > 0, .layers = place->request->fill == VP_FILL_PACK ? 2 : 1};
     unsigned used = 0;
     struct layers *steps;
     int result;
@@ -429,7 +408,14 @@ int vp_place_many(struct vp_place *place, bool even, vp_cost *cost)
     vp_place_node_units(place, place->request->vcpus, place->extras, &many.x, &many.y);
     if (place->node_count == 0)
         return 0;
-    if (too_deep(&many))
+    if (even > 0) {
+        unsigned larger = place->request->vcpus % even;
+
+        many.low = place->request->vcpus / even;
+        many.share = vp_least(many.low, larger + 1);
+        many.x = even * many.share + larger;
+    }
+    if (vp_place_too_deep(place, even, many.x, many.y))
         return VP_DEEP;
     if (place->apart)
         result = solve(&many, &steps, cost);

@@ -5,12 +5,14 @@
 #include "decide/place_priv.h"
 
 /* Combines nodes under their low, high and must, where `apart` says in what
- * they are counted. even: as many nodes as can be, else as few. 1: node.vcpus,
- * extras and vcpu_node are set, and *cost (VP_COST_NODES under even: the nodes
- * not used); 0: does not fit; -1: without memory; VP_DEEP: that would take too
- * long, vp_place_sure and vp_place_shares_load do not. */
+ * they are counted. even: even shares on so many nodes, 0: on as few as it
+ * takes. 1: node.vcpus, extras and vcpu_node are set, and *cost (VP_COST_NODES
+ * under even: the nodes not used); 0: does not fit; -1: without memory; VP_DEEP:
+ * that would take too long, vp_place_sure and vp_place_shares_load do not. */
 #define VP_DEEP 2
-int vp_place_many(struct vp_place *place, bool even, vp_cost *cost);
+int vp_place_many(struct vp_place *place, unsigned even, vp_cost *cost);
+/* place_share.c: whether it would. x: as the search counts. */
+bool vp_place_too_deep(const struct vp_place *place, unsigned even, unsigned x, unsigned y);
 /* The L3 that a node shares with another node, -1 if none. */
 int vp_place_shared_l3(const struct vp_place *place, int node);
 

@@ -28,8 +28,8 @@ static bool before(const struct vp_place *place, const struct vp_place_shares *s
 {
     const struct vp_place_node *node = place->node;
 
-    if (usable(place, a) != usable(place, b))
-        return usable(place, a);
+    if (!usable(place, a) || !usable(place, b))
+        return usable(place, a) && !usable(place, b);
     if (node[a].must != node[b].must)
         return node[a].must;
     if (shares->room[a] != shares->room[b])

@@ -219,10 +219,11 @@ void vp_place_units(const struct vp_place *place, unsigned vcpus, unsigned extra
 void vp_place_node_units(const struct vp_place *place, unsigned vcpus, unsigned extras, unsigned *x,
                          unsigned *y);
 /* What a load costs within one node; the table goes up to (x, y) or what the
- * node can take. NULL without memory. per_l3: L3s are charged here (else an L3
- * with cores on several nodes is not, place_fewest.c does it once). */
-const struct vp_table *vp_place_node_table(struct vp_place *place, int node, unsigned x, unsigned y,
-                                           bool per_l3);
+ * node can take, and from `low` vCPUs on at the latest. NULL without memory.
+ * per_l3: L3s are charged here (else an L3 with cores on several nodes is not,
+ * place_fewest.c does it once). */
+const struct vp_table *vp_place_node_table(struct vp_place *place, int node, unsigned low,
+                                           unsigned x, unsigned y, bool per_l3);
 /* As the table, for one load; *cost is VP_COST_NEVER if it does not fit. */
 bool vp_place_node_cost(struct vp_place *place, int node, unsigned vcpus, unsigned extras,
                         vp_cost *cost);

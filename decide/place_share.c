@@ -157,3 +157,37 @@ bool vp_place_cut(struct vp_place *place, unsigned *x, unsigned y, unsigned push
     *x = rest;
     return true;
 }
+
+/* Even shares: each node has two loads, beside extra threads. Where all nodes
+ * are needed few sums of them can be the right one; of those that share an L3
+ * every sum is found. In rows, of which a short one takes as long as eight steps. */
+static uint64_t even_steps(const struct vp_place *place, unsigned x, unsigned y)
+{
+    uint64_t wide = (uint64_t)(y + 1) * (y + 2), nodes = 0;
+    bool all = true;
+
+    for (size_t i = 0; i < place->node_count; i++) {
+        const struct vp_place_node *node = &place->node[place->node_order[i]];
+
+        nodes += node->high > 0;
+        all = all && (node->high == 0 || node->must) &&
+              vp_place_shared_l3(place, place->node_order[i]) < 0;
+    }
+    return wide * nodes * ((all ? nodes : x) + 8);
+}
+
+bool vp_place_too_deep(const struct vp_place *place, unsigned even, unsigned x, unsigned y)
+{
+    uint64_t wide = (uint64_t)(y + 1) * (y + 1), units = 0;
+
+    if (even > 0)
+        return even_steps(place, x, y) > STEPS;
+    if (!place->apart || (!place->mixed && y < 2))
+        return false;
+    for (size_t i = 0; i < place->node_count; i++) {
+        const struct vp_place_node *node = &place->node[place->node_order[i]];
+
+        units += (place->mixed ? node->threads : node->most) + 1;
+    }
+    return wide * (x + 1) * units > 2 * STEPS;
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A model of a host: guests start, stop, start again, are moved and make room, at
  * random; after every step the books are looked at. VIRTPIN_MODEL_ROUNDS=N plays N
- * hosts instead of some. */
+ * hosts instead of some, VIRTPIN_MODEL_SEED=N others. */
 #include "decide/defrag.h"
 #include "tests/unit/planhost.h"
 
@@ -354,11 +354,12 @@ static void step(void)
 
 START_TEST(random_hosts)
 {
-    const char *wanted = getenv("VIRTPIN_MODEL_ROUNDS");
+    const char *wanted = getenv("VIRTPIN_MODEL_ROUNDS"), *seed = getenv("VIRTPIN_MODEL_SEED");
     int rounds = wanted ? atoi(wanted) / CASES + 1 : ROUNDS;
 
     for (int round = 0; round < rounds; round++) {
         state = (uint64_t)(round * CASES + _i) * 2654435761u + 1;
+        state += seed ? strtoull(seed, NULL, 10) << 32 : 0;
         random_host();
         random_policies();
         for (unsigned i = 0; i < STEPS; i++)
