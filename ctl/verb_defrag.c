@@ -96,21 +96,64 @@ static const struct vp_plan *before(const struct defrag *defrag, size_t move)
     return plan;
 }
 
+/* From what it has to what it is to have. */
+static enum vp_moved move_one(struct defrag *defrag, size_t move, const struct vp_plan *from,
+                              const struct vp_plan *to, struct vp_error *err)
+{
+    struct vp_guest_row row = *defrag->room.row[defrag->answer.move[move].guest];
+
+    row.plan = (struct vp_plan *)from; /* borrowed, not changed */
+    return vp_move_guest(defrag->engine, &row, to, &defrag->room.gen, err);
+}
+
+static void add_why(struct defrag *defrag, const char *name, const char *what, const char *why)
+{
+    size_t used = strlen(defrag->why);
+
+    snprintf(defrag->why + used, sizeof(defrag->why) - used, "%s%s %s: %.300s", used ? "; " : "",
+             name, what, why);
+}
+
+static const char *name_of(const struct defrag *defrag, size_t move)
+{
+    return defrag->room.row[defrag->answer.move[move].guest]->name;
+}
+
+/* The guest that asked does not get in: those that made room for it go back, the last first, until
+ * one cannot. */
+static void take_back(struct defrag *defrag, size_t count)
+{
+    for (size_t i = count; i-- > 0;) {
+        struct vp_error err = {0};
+        enum vp_moved moved =
+            move_one(defrag, i, defrag->answer.move[i].plan, before(defrag, i), &err);
+
+        if (moved == VP_MOVE_DONE) {
+            defrag->moved[i] = VP_MOVE_UNDONE;
+            continue;
+        }
+        if (moved == VP_MOVE_LEFT)
+            defrag->moved[i] = VP_MOVE_LEFT;
+        add_why(defrag, name_of(defrag, i), "stays where it was moved to", err.text);
+        return;
+    }
+}
+
 static void make_moves(struct defrag *defrag)
 {
     for (size_t i = 0; i < defrag->answer.count; i++) {
-        struct vp_guest_row row = *defrag->room.row[defrag->answer.move[i].guest];
         struct vp_error err = {0};
 
-        row.plan = (struct vp_plan *)before(defrag, i); /* borrowed, not changed */
-        defrag->moved[i] = vp_move_guest(defrag->engine, &row, defrag->answer.move[i].plan,
-                                         &defrag->room.gen, &err);
+        defrag->moved[i] =
+            move_one(defrag, i, before(defrag, i), defrag->answer.move[i].plan, &err);
         defrag->begun++;
         if (defrag->moved[i] == VP_MOVE_DONE)
             continue;
-        snprintf(defrag->why, sizeof(defrag->why), "%s %s: %.700s", row.name,
-                 defrag->moved[i] == VP_MOVE_UNDONE ? "is where it was" : "was not moved",
-                 err.text);
+        add_why(defrag, name_of(defrag, i),
+                defrag->moved[i] == VP_MOVE_UNDONE ? "is where it was" : "was not moved", err.text);
+        /* Without a target each move is for the better by itself. */
+        if (defrag->domain)
+            take_back(defrag, i);
         return;
     }
 }

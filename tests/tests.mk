@@ -23,7 +23,7 @@ $(BUILD)/tests/unit/test_hostile: | $(BUILD)/virtpin $(BUILD)/virtpin-hook-worke
 
 # The command line without its main.
 $(BUILD)/libctl.a: $(filter-out $(BUILD)/ctl/main.o,$(CTL_OBJ))
-$(addprefix $(BUILD)/tests/unit/test_,ctl doctor driftfilter metrics simulate): $(BUILD)/tests/unit/test_%: \
+$(addprefix $(BUILD)/tests/unit/test_,ctl defragmoves doctor driftfilter metrics simulate): $(BUILD)/tests/unit/test_%: \
     $(BUILD)/tests/unit/test_%.o $(BUILD)/libctl.a $(ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/libctl.a $(ARCHIVES) $(UNIT_LIBS) $(LIBS_FULL)
