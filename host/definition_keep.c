@@ -57,11 +57,11 @@ static int take_original(struct vp_kept *kept, const struct vp_work *work, const
 
 enum facet_verdict { FACET_WRITE, FACET_DROPPED, FACET_CONTESTED, FACET_FAILED };
 
-/* Prepares the record of one facet that would change from `print`. The first
- * original stays for as long as what stands there is ours. */
+/* Prepares the record of one facet that would change from `print` to `wanted`.
+ * The first original stays for as long as what stands there is ours. */
 static enum facet_verdict prepare_facet(struct vp_work *work, const struct vp_domain *before,
-                                        enum vp_facet facet, const char *print, const char *xml,
-                                        size_t length, struct vp_error *err)
+                                        enum vp_facet facet, const char *print, const char *wanted,
+                                        const char *xml, size_t length, struct vp_error *err)
 {
     struct vp_kept *kept = &work->kept[facet];
     char policy[VP_HASH_TEXT];
@@ -71,8 +71,9 @@ static enum facet_verdict prepare_facet(struct vp_work *work, const struct vp_do
     vp_policy_print_of(work->choice.policy, policy);
     if (found < 0)
         return FACET_FAILED;
+    /* the same was written before, and this is what libvirt has made of it */
     if (found == 1 && kept->got[0] && strcmp(print, kept->got) == 0 &&
-        strcmp(kept->policy, policy) == 0)
+        strcmp(wanted, kept->wrote) == 0 && strcmp(kept->policy, policy) == 0)
         return FACET_DROPPED;
     if (found == 0 || !vp_kept_is_ours(kept, print)) {
         if (found == 1 && is_contested(work, kept, now)) {
@@ -112,7 +113,7 @@ int vp_work_prepare(struct vp_work *work, const struct vp_domain *before,
         vp_facet_print(after, (enum vp_facet)i, wanted);
         if (strcmp(print, wanted) == 0)
             continue;
-        switch (prepare_facet(work, before, (enum vp_facet)i, print, xml, length, err)) {
+        switch (prepare_facet(work, before, (enum vp_facet)i, print, wanted, xml, length, err)) {
         case FACET_FAILED:
             return -1;
         case FACET_CONTESTED:

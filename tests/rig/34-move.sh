@@ -14,6 +14,11 @@ mode = enforce
 placement = dedicated
 emulator = with-vcpus
 
+[policy kept]
+base = own
+match-name = kept*
+reserve = always
+
 [policy here]
 match-name = here*
 mode = enforce
@@ -94,3 +99,20 @@ check "and is there" assert_affinity a own1 vcpu 0 0
 check "and libvirt knows" grep -q "<vcpupin vcpu='0' cpuset='0'/>" \
     "$(rig_root a)/run/libvirt/qemu/own1.xml"
 check "nothing would be better" says "no single move makes it better" defrag
+
+# The place of a guest that keeps it while it is off stands in its definition.
+for guest in own1 rest1; do
+    rig_virsh a destroy $guest
+done
+stands() {
+    assert_match "definition of kept1" "*<vcpupin vcpu='0' cpuset='$1'/>*" \
+        "$(rig_virsh a dumpxml --inactive kept1)"
+}
+check "the enforcer comes back" rig_enforcer_start a
+rig_define a kept1 vcpus=1
+check "a guest's definition has its CPU" rig_wait 10 stands 0
+check "it starts" rig_virsh a start kept1
+check "is moved" exits 0 move kept1 --to 1
+check "and its definition with it" rig_wait 5 stands 1
+check "and back" exits 0 move kept1 --to 0
+check "likewise" rig_wait 5 stands 0
