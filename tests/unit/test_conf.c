@@ -491,6 +491,9 @@ START_TEST(examples_are_sound)
     ck_assert_uint_ge(examples, 5);
     finish_without_surprises(together);
     ck_assert_ptr_nonnull(vp_policy_find(set, "catch-all"));
+    ck_assert_ptr_nonnull(vp_policy_find(set, "kept"));
+    ck_assert_int_eq(vp_policy_find(set, "kept")->reserve, VP_RESERVE_ALWAYS);
+    ck_assert_int_eq(vp_policy_find(set, "kept")->memory, VP_MEMORY_STRICT);
 }
 END_TEST
 
