@@ -36,6 +36,8 @@ void vp_memfollow_plan(const struct vp_watched *guest, struct vp_mems_plan *plan
     vp_watched_nodes(guest, &plan->nodes);
     if (guest->follow)
         plan->passed = guest->follow->passed;
+    else /* the first look of this enforcer: an earlier one may have left it anywhere */
+        vp_cpuset_add_range(&plan->passed, 0, VP_NODES_MAX - 1);
 }
 
 /* ---- what is said ---- */
@@ -258,6 +260,7 @@ static int start(struct vp_enforcer *enforcer, struct vp_watched *guest,
     work->job.aim.nodes = plan->nodes;
     if (vp_watched_numatune(guest)->confines && list_groups(&work->job, guest, plan, mems) < 0)
         return vp_fail(err, VP_HOST, "out of memory");
+    work->moving.since_ms = vp_now_ms();
     work->pid = vp_memory_move_start(&work->job, &work->fd, err);
     if (work->pid < 0)
         return -1;
@@ -265,7 +268,6 @@ static int start(struct vp_enforcer *enforcer, struct vp_watched *guest,
     snprintf(work->name, sizeof(work->name), "%s", guest->row.name);
     snprintf(work->moving.uuid, sizeof(work->moving.uuid), "%s", guest->row.uuid);
     work->moving.nodes = plan->nodes;
-    work->moving.since_ms = vp_now_ms();
     work->follows = true;
     return add_sources(enforcer) < 0 ? vp_fail(err, VP_HOST, "the event loop") : 0;
 }

@@ -28,6 +28,9 @@
 #define MOVE_SHARED (1 << 2)
 /* Behind everything else, and the guest itself. */
 #define NICE 10
+/* Less than this elsewhere is not worth a second way. */
+#define UNSEEN_KIB 1024
+#define LONG_BITS (8 * (int)sizeof(unsigned long))
 
 int vp_memory_job_init(struct vp_memory_job *job, struct vp_error *err)
 {
@@ -278,6 +281,42 @@ static void pass(struct mover *mover)
         close(mover->maps.fd);
 }
 
+/* Pages that move_pages(2) does not see: kernels 6.1 to 6.4 hide from it what automatic balancing
+ * has marked. Node by node, in one call each; nobody else waits for it. */
+static void migrate_rest(struct mover *mover)
+{
+    const struct vp_cpuset *nodes = &mover->job->aim.nodes;
+
+    for (int from = 0; from < VP_NODES_MAX && !ends(mover); from++) {
+        unsigned long was[VP_NODES_MAX / LONG_BITS] = {0}, now[VP_NODES_MAX / LONG_BITS] = {0};
+        int to = vp_memory_aim_at(&mover->job->aim, mover->have_kib, from);
+
+        if (mover->have_kib[from] == 0 || vp_cpuset_has(nodes, from))
+            continue;
+        was[from / LONG_BITS] = 1UL << from % LONG_BITS;
+        now[to / LONG_BITS] = 1UL << to % LONG_BITS;
+        if (syscall(SYS_migrate_pages, mover->job->pid, VP_NODES_MAX + 1, was, now) < 0 &&
+            errno == ENOMEM)
+            mover->no_room = true;
+    }
+}
+
+/* What the kernel says in the end is what counts. */
+static void finish(struct mover *mover)
+{
+    uint64_t elsewhere_kib = take_stock(mover);
+
+    if (elsewhere_kib > mover->stayed_kib + UNSEEN_KIB && !ends(mover)) {
+        migrate_rest(mover);
+        if (!ends(mover))
+            elsewhere_kib = take_stock(mover);
+    }
+    if (mover->trouble)
+        return;
+    atomic_store(&mover->job->progress->stayed_kib, elsewhere_kib);
+    atomic_store(&mover->job->progress->left_kib, mover->no_room ? elsewhere_kib : 0);
+}
+
 static struct mover the_mover; /* of the process that moves */
 
 /* Looks how much there is to do, and does it. */
@@ -303,8 +342,11 @@ int vp_memory_move(const char *proc, const struct vp_memory_job *job)
     struct mover *mover = &the_mover;
 
     memset(mover, 0, sizeof(*mover));
-    if (begin(mover, proc, job) == 0 && atomic_load(&job->progress->total_kib) > 0)
+    if (begin(mover, proc, job) == 0 && atomic_load(&job->progress->total_kib) > 0) {
         pass(mover);
+        if (!mover->trouble)
+            finish(mover);
+    }
     return outcome(mover);
 }
 
@@ -327,20 +369,17 @@ static int move_and_narrow(const struct vp_memory_job *job)
 {
     struct mover *mover = &the_mover;
     int result = vp_memory_move("/proc", job);
-    uint64_t stayed = mover->stayed_kib;
 
     /* Who may not look into the guest leaves it all to the kernel. */
     if (result != 0 && !(job->narrow.count > 0 && (result == EPERM || result == EACCES)))
         return result;
     result = write_groups(&job->narrow);
-    if (result != 0 || job->narrow.count == 0 || mover->trouble || mover->gave_up)
+    if (result != 0 || job->narrow.count == 0 || ends(mover))
         return result;
     mover->stayed_kib = 0;
     pass(mover);
-    if (mover->gave_up || mover->trouble == ESRCH)
-        mover->stayed_kib = stayed;
-    atomic_store(&job->progress->stayed_kib, mover->stayed_kib);
-    atomic_store(&job->progress->left_kib, 0);
+    if (!mover->trouble)
+        finish(mover);
     return 0;
 }
 

@@ -19,7 +19,7 @@ struct vp_error;
 struct vp_memory_progress {
     _Atomic uint64_t total_kib;  /* what was elsewhere when it began */
     _Atomic uint64_t left_kib;   /* what still is, and is to be moved */
-    _Atomic uint64_t stayed_kib; /* what the kernel could not move: somebody has pinned it */
+    _Atomic uint64_t stayed_kib; /* what is elsewhere in the end: somebody has pinned it */
 };
 
 struct vp_memory_job {

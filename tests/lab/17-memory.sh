@@ -43,8 +43,9 @@ all_on() {
     for ((node = 0; node < nodes; node++)); do
         [ "$node" = "$2" ] || other=$((other + $(lies "$1" "$node")))
     done
-    [ "$(lies "$1" "$2")" -ge $MIB ] && [ "$other" -lt 8 ] ||
-        { echo "$1: $(lies "$1" "$2") MiB on node $2, $other MiB elsewhere"; return 1; }
+    [ "$(lies "$1" "$2")" -ge $MIB ] && [ "$other" -lt 8 ] && return
+    echo "$1: $(lies "$1" "$2") MiB on node $2, $other MiB elsewhere"
+    return 1
 }
 # free_on NODE COUNT: so many CPUs of that node that nobody has
 free_on() {
@@ -64,7 +65,8 @@ bound() {
 # what the guest has of it
 same() {
     rm -f $RAM.out
-    virsh -q qemu-monitor-command "$1" --hmp "pmemsave 0x200000 0x1000000 $RAM.out" >/dev/null
+    virsh -q qemu-monitor-command "$1" --hmp \
+        "pmemsave 0x200000 0x1000000 \"$RAM.out\"" >/dev/null
     cmp $RAM.in $RAM.out
 }
 
@@ -127,6 +129,7 @@ check "and the rest follows" lab_wait 20 all_on kept1 "$from"
 check "and is bound there" lab_wait 5 bound kept1 "$from"
 check "not a byte is another" same kept1
 check "nothing is open" lab_wait 10 assert_calm
+check "and nothing of it was drift" assert_eq "drift of its nodes" "" "$(lab_drift "kept1 mems repaired" id)"
 
 # What somebody else does to its nodes is drift as before.
 echo "$to" >"$(lab_group kept1 vcpu 0)/cpuset.mems"
