@@ -328,8 +328,12 @@ void vp_memfollow(struct vp_enforcer *enforcer, struct vp_watched *guest,
     stop_outdated(enforcer, guest, plan);
     if (vp_cpuset_empty(&plan->nodes) || vp_watched_numatune(guest)->unknown)
         return;
-    if (!follow && !(follow = guest->follow = calloc(1, sizeof(*follow))))
-        return;
+    if (!follow) {
+        follow = guest->follow = calloc(1, sizeof(*follow));
+        if (!follow)
+            return;
+        follow->passed = plan->passed;
+    }
     if (!vp_cpuset_equal(&follow->nodes, &plan->nodes)) {
         follow->from = follow->nodes;
         follow->nodes = plan->nodes;
