@@ -31,17 +31,30 @@ static void count_threads(struct vp_place *place)
     }
 }
 
-static struct vp_place_domain *domain_of(struct vp_place *place, int node, int l3)
+/* The domain of that L3 on the node, -1: none yet. Mostly an L3 has one. */
+static int find_domain(const struct vp_place *place, int node, int l3)
 {
-    struct vp_place_domain *domain;
+    int last = place->l3_domain[l3];
 
+    if (last < 0 || place->domain[last].node == node)
+        return last;
     for (int i = place->node[node].domain; i >= 0; i = place->domain[i].next)
         if (place->domain[i].l3 == l3)
-            return &place->domain[i];
+            return i;
+    return -1;
+}
+
+static struct vp_place_domain *domain_of(struct vp_place *place, int node, int l3)
+{
+    int found = find_domain(place, node, l3);
+    struct vp_place_domain *domain;
+
+    if (found >= 0)
+        return &place->domain[found];
     domain = &place->domain[place->domain_count];
     *domain = (struct vp_place_domain){
         .node = node, .l3 = l3, .type = -1, .next = place->node[node].domain};
-    place->node[node].domain = (int)place->domain_count++;
+    place->l3_domain[l3] = place->node[node].domain = (int)place->domain_count++;
     if (place->l3_home[l3] == -1)
         place->l3_home[l3] = node;
     else if (place->l3_home[l3] != node)
@@ -135,10 +148,12 @@ static bool prepare(struct vp_place *place)
     place->node = vp_arena_get(arena, topology->node_count, sizeof(*place->node));
     place->node_order = vp_arena_get(arena, topology->node_count, sizeof(*place->node_order));
     place->l3_home = vp_arena_get(arena, topology->l3_count, sizeof(*place->l3_home));
+    place->l3_domain = vp_arena_get(arena, topology->l3_count, sizeof(*place->l3_domain));
     if (arena->failed)
         return false;
     memset(place->core, 0, topology->core_count * sizeof(*place->core));
     memset(place->l3_home, -1, topology->l3_count * sizeof(*place->l3_home));
+    memset(place->l3_domain, -1, topology->l3_count * sizeof(*place->l3_domain));
     for (size_t i = 0; i < topology->node_count; i++)
         place->node[i] =
             (struct vp_place_node){.domain = -1, .low = 1, .high = UINT32_MAX, .l3_cell = -1};

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What limits beside CPUs: without it the guest would be placed. */
+#include <stdlib.h>
+
 #include "decide/place_why.h"
 
 static int fits_without(const struct vp_place_host *host, struct vp_place_request request,
@@ -71,7 +73,26 @@ static void why_memory(const struct vp_place_host *host, const struct vp_place_r
     answer->short_by = need > most ? (unsigned)((need - most + 1023) / 1024) : 1;
 }
 
-static void why_cache(const struct vp_place_host *host, const struct vp_place_request *request,
+/* Usable CPUs of the freest L3; false without memory. */
+static bool freest_l3(const struct vp_place_host *host, unsigned *most)
+{
+    const struct vp_topology *topology = host->topology;
+    unsigned *free_cpus = calloc(topology->l3_count, sizeof(*free_cpus));
+
+    *most = 0;
+    if (!free_cpus)
+        return false;
+    for (size_t i = 0; i < topology->count; i++) {
+        const struct vp_pu *pu = &topology->pu[i];
+
+        if (vp_cpuset_has(&host->usable, pu->cpu) && ++free_cpus[pu->l3] > *most)
+            *most = free_cpus[pu->l3];
+    }
+    free(free_cpus);
+    return true;
+}
+
+static bool why_cache(const struct vp_place_host *host, const struct vp_place_request *request,
                       struct vp_place_answer *answer, struct vp_why *text)
 {
     unsigned most = 0, need = request->vcpus;
@@ -81,17 +102,13 @@ static void why_cache(const struct vp_place_host *host, const struct vp_place_re
     for (size_t i = 0; i < request->cell_count && request->cell_count > 1; i++)
         if (vp_cpuset_count(&request->cell[i].vcpus) > need)
             need = vp_cpuset_count(&request->cell[i].vcpus);
-    for (size_t i = 0; i < host->topology->l3_count; i++) {
-        struct vp_cpuset here = host->topology->l3[i];
-
-        vp_cpuset_and(&here, &host->usable);
-        if (vp_cpuset_count(&here) > most)
-            most = vp_cpuset_count(&here);
-    }
+    if (!freest_l3(host, &most))
+        return false;
     vp_why_put(text, "needs %u vCPU%s in one L3%s; the freest L3 has %u CPU%s free", need,
                need == 1 ? "" : "s", request->cell_count > 1 ? " for its largest NUMA cell" : "",
                most, most == 1 ? "" : "s");
     answer->short_by = need > most ? need - most : 1;
+    return true;
 }
 
 static void why_pci(const struct vp_place_host *host, const struct vp_place_request *request,
@@ -115,13 +132,14 @@ static void why_pci(const struct vp_place_host *host, const struct vp_place_requ
     answer->short_by = 1;
 }
 
-void vp_place_why_limit(const struct vp_place_host *host, const struct vp_place_request *request,
+bool vp_place_why_limit(const struct vp_place_host *host, const struct vp_place_request *request,
                         struct vp_place_answer *answer, struct vp_why *text)
 {
+    if (answer->limit == VP_LIMIT_CACHE)
+        return why_cache(host, request, answer, text);
     if (answer->limit == VP_LIMIT_MEMORY)
         why_memory(host, request, answer, text);
-    else if (answer->limit == VP_LIMIT_CACHE)
-        why_cache(host, request, answer, text);
     else
         why_pci(host, request, answer, text);
+    return true;
 }

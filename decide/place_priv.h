@@ -157,6 +157,7 @@ struct vp_place {
     unsigned pci_count;            /* nodes of the guest's PCI devices, at most 255 */
     unsigned pci_here;             /* those of them that have usable CPUs */
     int *l3_home;                  /* the one node of an L3, -2: it has cores in several */
+    int *l3_domain;                /* of each L3 the newest, -1: none */
     struct vp_place_cell *cell;    /* those with vCPUs, in the request's order */
     size_t cell_count;
     unsigned *vcpu_cell; /* of each vCPU, index into cell */

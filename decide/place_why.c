@@ -386,7 +386,7 @@ static bool explain(const struct vp_place_host *host, const struct vp_place_requ
         return false;
     if (other != VP_LIMIT_NONE) {
         answer->limit = (enum vp_limit)other;
-        vp_place_why_limit(host, request, answer, &text);
+        return vp_place_why_limit(host, request, answer, &text);
     } else if (request->thread_policy == VP_THREADS_REQUIRE && !host->topology->smt) {
         answer->limit = VP_LIMIT_CORES;
         answer->short_by = need;

@@ -16,7 +16,7 @@ void vp_why_put(struct vp_why *text, const char *format, ...) __attribute__((for
  * placed, VP_LIMIT_NONE if there is none such; -1: without memory. */
 int vp_place_other_limit(const struct vp_place_host *host, const struct vp_place_request *request);
 /* Says so of answer->limit, and sets short_by: MiB of memory, CPUs of an L3. */
-void vp_place_why_limit(const struct vp_place_host *host, const struct vp_place_request *request,
+bool vp_place_why_limit(const struct vp_place_host *host, const struct vp_place_request *request,
                         struct vp_place_answer *answer, struct vp_why *text);
 
 #endif
