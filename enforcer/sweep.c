@@ -87,7 +87,8 @@ void vp_sweep_hasten(struct vp_enforcer *enforcer)
 {
     int64_t now = vp_clock_us();
 
-    if (enforcer->sweep && enforcer->next_sweep_us > now + vp_sight_pace_ms(enforcer) * 1000LL)
+    if (enforcer->sweep && enforcer->next_sweep_us > now + VP_SWEEP_MS * 1000LL &&
+        enforcer->next_sweep_us > now + vp_sight_pace_ms(enforcer) * 1000LL)
         set_next(enforcer, now);
 }
 

@@ -214,24 +214,41 @@ static void take_move(struct vp_enforcer *enforcer, int fd, const struct vp_culp
     take_moved(enforcer, list, by);
 }
 
+/* The guest whose file it is, and the file as this process names it; NULL: none.
+ * Whoever writes one file writes it again: the last one found is asked first. */
+static struct vp_watched *guest_of(struct vp_enforcer *enforcer, const char *path,
+                                   const struct stat *file, char *where, size_t size)
+{
+    static size_t last;
+    const char *below = below_mount(enforcer, path);
+
+    for (size_t i = 0; i <= enforcer->guest_count; i++) {
+        size_t number = i == 0 ? last : i - 1;
+
+        if (number < enforcer->guest_count &&
+            in_guest(enforcer, enforcer->guest[number], path, below, file, where, size)) {
+            last = number;
+            return enforcer->guest[number];
+        }
+    }
+    return NULL;
+}
+
 /* A write to a guest's own file, or to one of a group above it. */
 static void take_setting(struct vp_enforcer *enforcer, const char *path, const struct stat *file,
                          pid_t pid, struct author *author)
 {
-    const char *below = below_mount(enforcer, path);
     char where[PATH_MAX];
+    struct vp_watched *guest = guest_of(enforcer, path, file, where, sizeof(where));
 
-    for (size_t i = 0; i < enforcer->guest_count; i++) {
-        struct vp_watched *guest = enforcer->guest[i];
-
-        if (!guest->root[0])
-            continue;
-        if (!in_guest(enforcer, guest, path, below, file, where, sizeof(where))) {
-            if (!above_guest(enforcer, guest, path))
-                continue;
-            snprintf(where, sizeof(where), "%s", path);
-        }
+    if (guest) {
         note(enforcer, guest, where, author_of(enforcer, pid, author));
+        return;
+    }
+    for (size_t i = 0; i < enforcer->guest_count; i++) {
+        guest = enforcer->guest[i];
+        if (guest->root[0] && above_guest(enforcer, guest, path))
+            note(enforcer, guest, path, author_of(enforcer, pid, author));
     }
 }
 
