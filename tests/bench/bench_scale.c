@@ -499,33 +499,53 @@ static void look_bare(unsigned i, const int *file)
             die("pread");
 }
 
-/* Everything, bare: each thread's mask and group, each group's file and what is in effect of it. As
- * a sweep does it: one guest after the other, and at its pace. */
-static double floor_full(unsigned rounds)
+static double look_bare_at_all(unsigned from, unsigned to, int (*file)[FILES], unsigned rounds)
 {
-    struct rlimit limit = {guest_count * FILES + 1000, guest_count * FILES + 1000};
-    int(*file)[FILES] = calloc(guest_count, sizeof(*file));
     double spent = 0;
 
-    if (!file || setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        die("room for files");
-    for (unsigned i = 0; i < guest_count; i++)
-        if (open_all(i, file[i]) != FILES)
-            die("files");
     for (unsigned round = 0; round < rounds; round++) {
         double began;
 
         usleep(SWEEP_US);
         began = used_us();
-        for (unsigned i = 0; i < guest_count; i++)
-            look_bare(i, file[i]);
+        for (unsigned i = from; i < to; i++)
+            look_bare(i, file[i - from]);
         spent += used_us() - began;
     }
-    for (unsigned i = 0; i < guest_count; i++)
-        for (unsigned j = 0; j < FILES; j++)
-            close(file[i][j]);
-    free(file);
     return spent / rounds;
+}
+
+/* Everything, bare: each thread's mask and group, each group's file and what is in effect of it. As
+ * a sweep does it, one guest after the other and at its pace; as many at once as files may be open.
+ */
+static double floor_full(unsigned rounds)
+{
+    struct rlimit limit;
+    unsigned at_once;
+    int(*file)[FILES];
+    double spent = 0;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        die("getrlimit");
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    at_once = (unsigned)((limit.rlim_cur < 100000 ? limit.rlim_cur : 100000) - 200) / FILES;
+    file = calloc(at_once, sizeof(*file));
+    if (!file)
+        die("memory");
+    for (unsigned from = 0; from < guest_count; from += at_once) {
+        unsigned to = from + at_once < guest_count ? from + at_once : guest_count;
+
+        for (unsigned i = from; i < to; i++)
+            if (open_all(i, file[i - from]) != FILES)
+                die("files");
+        spent += look_bare_at_all(from, to, file, rounds);
+        for (unsigned i = from; i < to; i++)
+            for (unsigned j = 0; j < FILES; j++)
+                close(file[i - from][j]);
+    }
+    free(file);
+    return spent;
 }
 
 /* Waits for the next sweep's end; false: none in 30 s. */
