@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,23 +134,37 @@ static void repeat(const struct thing *thing, size_t count)
 
 /* ---- floods ---- */
 
-/* A process each: the kernel makes one event of equal ones. */
+static int write_same(void *data)
+{
+    const struct thing *thing = data;
+
+    _exit(pwrite(thing->fd, thing->right_text, strlen(thing->right_text), 0) < 0);
+}
+
+/* A process each: the kernel makes one event of equal ones. They share all that processes can, and
+ * are waited for by the batch: on a busy machine each wait is a turn of everybody else's. */
 static void writers(const char *path, long count)
 {
+    enum { BATCH = 64, STACK = 16384 };
     struct thing thing = {.fd = open(path, O_RDWR | O_CLOEXEC)};
+    char *stacks = aligned_alloc(STACK, (size_t)BATCH * STACK);
 
-    if (thing.fd < 0)
+    if (thing.fd < 0 || !stacks)
         die(path);
     read_text(&thing, thing.right_text, sizeof(thing.right_text));
-    for (long i = 0; i < count; i++) {
-        pid_t pid = vfork();
+    while (count > 0) {
+        long batch = count < BATCH ? count : BATCH;
 
-        if (pid < 0)
-            die("vfork");
-        if (pid == 0)
-            _exit(pwrite(thing.fd, thing.right_text, strlen(thing.right_text), 0) < 0);
-        waitpid(pid, NULL, 0);
+        for (long i = 0; i < batch; i++)
+            if (clone(write_same, stacks + (i + 1) * STACK,
+                      CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD, &thing) < 0)
+                die("clone");
+        for (long i = 0; i < batch; i++)
+            if (wait(NULL) < 0)
+                die("wait");
+        count -= batch;
     }
+    free(stacks);
 }
 
 static void calls(pid_t tid, long count)
