@@ -22,6 +22,7 @@ static int in_one_l3(struct vp_place *place)
 {
     vp_cost best = VP_COST_NEVER, cost;
     int best_l3 = -1, result;
+    bool fits;
 
     for (size_t l3 = 0; l3 <= place->topology->l3_count; l3++) {
         int only = l3 < place->topology->l3_count ? (int)l3 : best_l3;
@@ -36,9 +37,10 @@ static int in_one_l3(struct vp_place *place)
         result = vp_place_sure(place, false);
         if (result > 0 && place->whether)
             return 1;
-        if (result > 0)
+        fits = result > 0;
+        if (fits)
             result = vp_place_many(place, 0, &cost);
-        if (result == VP_DEEP)
+        if (result == VP_DEEP || (result == 0 && fits))
             result = vp_place_sure(place, true);
         if (result < 0)
             return -1;
@@ -66,7 +68,7 @@ int vp_place_fewest(struct vp_place *place)
     if (result <= 0 || place->whether)
         return result;
     result = vp_place_many(place, 0, &cost);
-    if (result == VP_DEEP)
+    if (result == VP_DEEP || result == 0) /* it fits: nodes taken in full were the wrong ones */
         return vp_place_sure(place, true);
     if (result > 0)
         place->cost += cost;

@@ -352,8 +352,12 @@ static int solve(struct many *many, struct layers **steps, vp_cost *cost)
     struct layers *groups;
 
     many->group_count = 0;
-    if (!many->even && !vp_place_cut(many->place, &many->x, many->y, many->layers > 1 ? 3 : 1))
-        return -1;
+    if (!many->even) {
+        int result = vp_place_cut(many->place, &many->x, many->y, many->layers > 1 ? 3 : 1);
+
+        if (result != 1)
+            return result;
+    }
     if (!make_groups(many))
         return -1;
     groups = group_layers(many);
@@ -384,7 +388,7 @@ static int spend(struct many *many, struct layers **steps, vp_cost *cost, unsign
     many->x = before + place->extras;
     result = solve(many, steps, cost);
 
-    while (result > 0) {
+    while (result == 1) {
         *used = vp_cost_get(*cost, VP_COST_NODES);
         if (*used <= before)
             break;
@@ -421,7 +425,7 @@ int vp_place_many(struct vp_place *place, unsigned even, vp_cost *cost)
         result = solve(&many, &steps, cost);
     else
         result = spend(&many, &steps, cost, &used);
-    if (result <= 0)
+    if (result != 1)
         return result;
     trace_back(&many, steps);
     if (!place->apart)

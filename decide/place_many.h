@@ -17,8 +17,9 @@ bool vp_place_too_deep(const struct vp_place *place, unsigned even, unsigned x, 
 int vp_place_shared_l3(const struct vp_place *place, int node);
 
 /* place_share.c: what a search of nodes for (x, y) may leave out: node.least, and where it would
- * be too long nodes taken in full, so that *x gets less. False without memory. */
-bool vp_place_cut(struct vp_place *place, unsigned *x, unsigned y, unsigned pushes);
+ * be too long nodes taken in full, so that *x gets less. 1; VP_DEEP: it still is; -1: without
+ * memory. */
+int vp_place_cut(struct vp_place *place, unsigned *x, unsigned y, unsigned pushes);
 /* What a node in full bears, as the search counts. */
 unsigned vp_place_full_load(const struct vp_place *place, const struct vp_place_node *node);
 

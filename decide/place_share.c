@@ -139,23 +139,32 @@ static unsigned fill(struct vp_place *place, unsigned x, unsigned limit, unsigne
     return x;
 }
 
-bool vp_place_cut(struct vp_place *place, unsigned *x, unsigned y, unsigned pushes)
+/* What is filled bears no extra threads, which may take one node more. */
+static unsigned nodes_left(const struct vp_place *place, unsigned y, unsigned filled)
+{
+    if (y == 0)
+        return 0;
+    return place->sure_nodes > filled ? place->sure_nodes - filled + (filled > 0) : 1;
+}
+
+int vp_place_cut(struct vp_place *place, unsigned *x, unsigned y, unsigned pushes)
 {
     unsigned limit = UINT_MAX, filled = 0, rest = *x;
+    uint64_t steps;
 
     for (bool first = true;; first = false) {
         forget(place);
         if (!first && !place->mixed)
             rest = fill(place, *x, limit, &filled);
-        /* what is filled bears no extra threads: that may take more nodes */
-        if ((y == 0 || filled == 0) && !limit_shares(place, rest, y > 0 ? place->sure_nodes : 0))
-            return false;
-        if (place->mixed || limit < FILL_MIN || steps_of(place, rest, y, pushes) <= STEPS)
+        if (!limit_shares(place, rest, nodes_left(place, y, filled)))
+            return -1;
+        steps = steps_of(place, rest, y, pushes);
+        if (place->mixed || limit < FILL_MIN || steps <= STEPS)
             break;
         limit = first ? place->exact * 4 : limit / 2;
     }
     *x = rest;
-    return true;
+    return steps > 2 * STEPS && !place->mixed ? VP_DEEP : 1;
 }
 
 /* Even shares: each node has two loads, beside extra threads. Where all nodes
