@@ -4,9 +4,13 @@
  * mount namespace of their own. Beside each figure its floor.
  *
  * usage: bench_scale VIRTPIND VIRTPIN GUESTS [STORM [FIGHT_SECONDS [REST_SECONDS]]]
+ *        bench_scale VIRTPIND VIRTPIN sizes GUESTS...
+ *        bench_scale VIRTPIND VIRTPIN madeup PRELOAD GUESTS...
  * Each guest has 16 threads. STORM cpuset files are rewritten at once; for
- * FIGHT_SECONDS one file is, 1,000 times a second. Needs root and a cgroup v1
- * cpuset hierarchy. */
+ * FIGHT_SECONDS one file is, 1,000 times a second. sizes: what a thread costs
+ * with more and more of them (GUESTS rising). madeup: the same, but guests are
+ * files (tests/bench/madeup), for more threads than there can be. Needs root
+ * and a cgroup v1 cpuset hierarchy. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +31,7 @@
 #include <unistd.h>
 
 #include "host/cgroup.h"
+#include "tests/bench/madeup/host.h"
 
 #define THREADS 16 /* emulator, 13 vCPUs, an I/O thread, a worker */
 #define VCPUS 13
@@ -34,7 +39,7 @@
 #define SWEEPS 6 /* that are measured */
 #define SWEEP_US 2000000
 #define FILES (THREADS + 2 * GROUPS) /* that a full look of a guest reads */
-#define GUESTS_MOST 2000
+#define GUESTS_MOST 8000
 
 static struct guest {
     pid_t pid, tid[THREADS];
@@ -43,6 +48,10 @@ static struct guest {
 static unsigned guest_count;
 static char base[160];
 static pid_t enforcer;
+static const char *preload;        /* of guests that are files; NULL: they are processes */
+static const char *proc = "/proc"; /* the real one */
+static char base_cpus[256], base_mems[256];
+static size_t mount_length; /* of the hierarchy's mount, in base */
 
 static double now_us(void)
 {
@@ -115,11 +124,13 @@ static void stop_enforcer(void)
 static void tidy(void)
 {
     stop_enforcer();
-    for (unsigned i = 0; i < guest_count; i++)
+    for (unsigned i = 0; i < guest_count && !preload; i++)
         kill(guests[i].pid, SIGKILL);
-    for (unsigned i = 0; i < guest_count; i++)
+    for (unsigned i = 0; i < guest_count && !preload; i++)
         waitpid(guests[i].pid, NULL, 0);
     guest_count = 0;
+    if (base[0] && preload)
+        umount2(base, MNT_DETACH);
     if (base[0])
         remove_groups(base);
     base[0] = '\0';
@@ -264,6 +275,33 @@ static void write_status(const struct guest *guest, unsigned number)
     fclose(file);
 }
 
+/* A guest that is files. */
+static void make_up_guest(void)
+{
+    struct guest *guest = &guests[guest_count];
+    char dir[320], comm[32], tasks[64];
+
+    for (unsigned i = 0; i < THREADS; i++)
+        guest->tid[i] = MADEUP_FIRST_ID + (pid_t)(guest_count * THREADS + i);
+    guest->pid = guest->tid[0];
+    guest_count++;
+    snprintf(guest->root, sizeof(guest->root), "%s/qemu-%u-g%u.libvirt-qemu", base, guest_count,
+             guest_count - 1);
+    snprintf(tasks, sizeof(tasks), "%d\n%d\n", guest->tid[0], guest->tid[THREADS - 1]);
+    if (!madeup_process(guest->pid) || !madeup_group(base, guest->root, base_cpus, base_mems, NULL))
+        die("a made-up guest");
+    for (unsigned i = 0; i < THREADS; i++) {
+        group_of(guest, i, dir, sizeof(dir));
+        comm_of(i, comm, sizeof(comm));
+        if (i < THREADS - 1 &&
+            !madeup_group(base, dir, base_cpus, base_mems, i == 0 ? tasks : NULL))
+            die(dir);
+        if (!madeup_thread(guest->pid, guest->tid[i], i == 0 ? "qemu" : comm, dir + mount_length))
+            die("a made-up thread");
+    }
+    write_status(guest, guest_count - 1);
+}
+
 static void add_guest(void)
 {
     struct guest *guest = &guests[guest_count];
@@ -315,6 +353,21 @@ static void make_host(struct vp_cgroups *cgroups)
         die("a cgroup v1 cpuset hierarchy");
     snprintf(base, sizeof(base), "%s/vpbench-%d", own, getpid());
     make_group(own, base);
+    mount_length = strlen(cgroups->mount);
+}
+
+/* Over the group that was made: whatever asks for its path finds files. */
+static void make_up_host(void)
+{
+    char path[320];
+
+    snprintf(path, sizeof(path), "%s/cpuset.cpus", base);
+    get(path, base_cpus, sizeof(base_cpus));
+    snprintf(path, sizeof(path), "%s/cpuset.mems", base);
+    get(path, base_mems, sizeof(base_mems));
+    if (mount("tmpfs", base, "tmpfs", 0, "mode=755,nr_inodes=0,size=8g") < 0 || !madeup_proc())
+        die("a made-up host");
+    proc = MADEUP_REAL_PROC;
 }
 
 /* blind: without the right to events, so that each sweep looks at everything. */
@@ -337,6 +390,13 @@ static void start_enforcer(const char *program, const char *sweep, bool blind)
         dup2(null, STDIN_FILENO);
         dup2(null, STDOUT_FILENO);
         dup2(null, STDERR_FILENO);
+        if (preload) {
+            char own[16];
+
+            snprintf(own, sizeof(own), "%d", getpid());
+            madeup_show(own);
+            setenv("LD_PRELOAD", preload, 1);
+        }
         if (blind)
             prctl(PR_CAPBSET_DROP, 21 /* CAP_SYS_ADMIN */, 0, 0, 0);
         execl(program, program, "--config", "/run/virtpin.conf", "--policy-dir", "/run/policy.d",
@@ -384,7 +444,7 @@ static double status_kib(const char *key)
     double value = 0;
     FILE *file;
 
-    snprintf(path, sizeof(path), "/proc/%d/status", enforcer);
+    snprintf(path, sizeof(path), "%s/%d/status", proc, enforcer);
     file = fopen(path, "re");
     while (file && fgets(line, sizeof(line), file))
         if (strncmp(line, key, strlen(key)) == 0)
@@ -402,10 +462,10 @@ static double ran_us(void)
     double sum = 0;
     DIR *dir;
 
-    snprintf(path, sizeof(path), "/proc/%d/task", enforcer);
+    snprintf(path, sizeof(path), "%s/%d/task", proc, enforcer);
     dir = opendir(path);
     while (dir && (entry = readdir(dir))) {
-        snprintf(path, sizeof(path), "/proc/%d/task/%.20s/schedstat", enforcer, entry->d_name);
+        snprintf(path, sizeof(path), "%s/%d/task/%.20s/schedstat", proc, enforcer, entry->d_name);
         if (entry->d_name[0] == '.')
             continue;
         get(path, text, sizeof(text));
@@ -460,7 +520,7 @@ static double floor_quick(unsigned rounds)
             snprintf(path, sizeof(path), "/proc/%d/task", guests[i].pid);
             stat(path, &st);
             for (unsigned j = 0; j < THREADS; j++)
-                syscall(SYS_sched_getaffinity, guests[i].tid[j], sizeof(mask), mask);
+                syscall(SYS_sched_getaffinity, preload ? 0 : guests[i].tid[j], sizeof(mask), mask);
         }
         spent += used_us() - began;
     }
@@ -493,7 +553,7 @@ static void look_bare(unsigned i, const int *file)
     char text[4096];
 
     for (unsigned j = 0; j < THREADS; j++)
-        syscall(SYS_sched_getaffinity, guests[i].tid[j], sizeof(mask), mask);
+        syscall(SYS_sched_getaffinity, preload ? 0 : guests[i].tid[j], sizeof(mask), mask);
     for (unsigned j = 0; j < FILES; j++)
         if (pread(file[j], text, sizeof(text), 0) < 0)
             die("pread");
@@ -659,6 +719,90 @@ static void fight(unsigned seconds)
     close(fd);
 }
 
+/* ---- sizes ---- */
+
+/* Whether so many more threads leave others of the machine some room. */
+static bool room_for(unsigned threads)
+{
+    char text[128];
+    const char *slash;
+    unsigned long most, now;
+
+    get("/proc/sys/kernel/pid_max", text, sizeof(text));
+    most = strtoul(text, NULL, 10);
+    get("/proc/loadavg", text, sizeof(text)); /* ... RUNNING/ALL LAST */
+    slash = strchr(text, '/');
+    now = slash ? strtoul(slash + 1, NULL, 10) : 0;
+    return preload || now + threads + 1500 <= most;
+}
+
+struct cost {
+    unsigned threads;
+    double quick, full, quick_floor, full_floor; /* microseconds a thread */
+};
+
+static bool measure(char **programs, struct cost *cost)
+{
+    double took;
+
+    if (system("rm -rf /run/virtpin /run/state") != 0)
+        return false;
+    start_enforcer(programs[0], "2s", false);
+    took = wait_for_all(programs[1]);
+    if (took == 0)
+        return false;
+    sleep(14); /* memory of the start is given back with the fifth sweep */
+    printf("%8u %8.1f s %8.1f MB %8.1f MB", guest_count * THREADS, took,
+           status_kib("VmRSS:") / 1024, status_kib("VmHWM:") / 1024);
+    *cost = (struct cost){.threads = guest_count * THREADS,
+                          .quick_floor = floor_quick(SWEEPS),
+                          .quick = cost_of_sweep(SWEEPS)};
+    stop_enforcer();
+    start_enforcer(programs[0], "3s", true);
+    if (wait_for_all(programs[1]) == 0)
+        return false;
+    cost->full_floor = floor_full(3);
+    sleep(4);
+    cost->full = cost_of_sweep(3);
+    stop_enforcer();
+    printf(" %8.2f us %6.2f x %8.1f us %6.2f x\n", cost->quick / cost->threads,
+           cost->quick / cost->quick_floor, cost->full / cost->threads,
+           cost->full / cost->full_floor);
+    return true;
+}
+
+static void sizes(char **programs, char **counts)
+{
+    struct cost first = {0}, last = {0};
+
+    printf("enforcer, guests of %d threads that are %s\n", THREADS,
+           preload ? "files" : "processes");
+    printf("%8s %10s %11s %11s %11s %8s %11s %8s\n", "threads", "adopted", "resident", "peak",
+           "quick", "floor", "in full", "floor");
+    for (; *counts; counts++) {
+        unsigned count = (unsigned)strtoul(*counts, NULL, 10);
+
+        if (count <= guest_count || count > GUESTS_MOST) {
+            printf("%8s not measured: 1 to %d, rising\n", *counts, GUESTS_MOST);
+            continue;
+        }
+        if (!room_for((count - guest_count) * THREADS)) {
+            printf("%8u not measured: kernel.pid_max leaves no room\n", count * THREADS);
+            continue;
+        }
+        while (guest_count < count)
+            preload ? make_up_guest() : add_guest();
+        if (!measure(programs, &last))
+            die("the enforcer");
+        if (first.threads == 0)
+            first = last;
+    }
+    if (first.threads < last.threads)
+        printf("a thread of %u costs %.2f times one of %u in a quick sweep, %.2f times in full\n",
+               last.threads, last.quick / last.threads / (first.quick / first.threads),
+               first.threads, last.full / last.threads / (first.full / first.threads));
+}
+
 static unsigned argument(int argc, char **argv, int i, unsigned otherwise)
 {
     return argc > i ? (unsigned)strtoul(argv[i], NULL, 10) : otherwise;
@@ -667,10 +811,25 @@ static unsigned argument(int argc, char **argv, int i, unsigned otherwise)
 int main(int argc, char **argv)
 {
     struct vp_cgroups cgroups;
+    bool many = argc > 4 && strcmp(argv[3], "sizes") == 0;
+    bool made_up = argc > 5 && strcmp(argv[3], "madeup") == 0;
     unsigned count = argument(argc, argv, 3, 0), storms = argument(argc, argv, 4, 0);
     unsigned seconds = argument(argc, argv, 5, 0), resting = argument(argc, argv, 6, 0);
     double took, quick, full;
 
+    if (many || made_up) {
+        setvbuf(stdout, NULL, _IOLBF, 0);
+        signal(SIGINT, on_signal);
+        signal(SIGTERM, on_signal);
+        make_host(&cgroups);
+        if (made_up) {
+            preload = argv[4];
+            make_up_host();
+        }
+        sizes(argv + 1, argv + (made_up ? 5 : 4));
+        tidy();
+        return 0;
+    }
     if (argc < 4 || count < 1 || count > GUESTS_MOST || storms > count * VCPUS) {
         fprintf(stderr, "usage: bench_scale VIRTPIND VIRTPIN GUESTS [STORM [FIGHT_SECONDS "
                         "[REST_SECONDS]]]\n");
