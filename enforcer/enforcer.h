@@ -47,7 +47,7 @@ struct vp_enforcer {
     char disabled_why[256];
     char trouble[256]; /* why nothing can be decided (the ledger is not to be had ...) */
     struct vp_unable unable;
-    bool writes_limited; /* something is contested: writes are heard of a few times a second */
+    bool writes_limited, calls_limited; /* enforcer/fight.h */
     bool noted;          /* a guest is due, or to have its first look, by an event just read */
     pid_t pid;           /* our own */
     bool swept_only;     /* no fanotify: every sweep looks in full */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "enforcer/calls.h"
+#include "enforcer/fight.h"
 #include "enforcer/traceevent.h"
 
 /* The programs, compiled for the kernel, are part of this one. */
@@ -126,8 +127,9 @@ static int on_ring(sd_event_source *source, int fd, uint32_t events, void *data)
 {
     struct vp_enforcer *enforcer = data;
 
-    (void)source, (void)fd, (void)events;
+    (void)fd, (void)events;
     vp_enforcer_run_due(enforcer);
+    vp_fight_limit(enforcer, source, &enforcer->calls_limited);
     return 0;
 }
 

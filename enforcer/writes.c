@@ -14,6 +14,7 @@
 #include "decide/error.h"
 #include "enforcer/calls.h"
 #include "enforcer/enforcer.h"
+#include "enforcer/fight.h"
 #include "enforcer/first.h"
 #include "enforcer/patience.h"
 #include "host/clock.h"
@@ -299,28 +300,9 @@ void vp_writes_drain(struct vp_enforcer *enforcer)
     }
 }
 
-/* Whoever writes what is contested may do so a thousand times a second. Events
- * of one file and writer become one while they wait in the kernel, and repairs
- * wait longer than this anyway. */
-#define FIGHT_PAUSE_US 250000
-#define FIGHT_BURST 2
-
-static bool fighting(const struct vp_enforcer *enforcer)
-{
-    for (size_t i = 0; i < enforcer->guest_count; i++) {
-        const struct vp_watched *guest = enforcer->guest[i];
-
-        for (size_t j = 0; j < guest->case_count; j++)
-            if (guest->cases[j].contest.contested)
-                return true;
-    }
-    return false;
-}
-
 static int on_write(sd_event_source *source, int fd, uint32_t events, void *data)
 {
     struct vp_enforcer *enforcer = data;
-    bool limit;
 
     (void)fd, (void)events;
     vp_writes_drain(enforcer);
@@ -328,11 +310,7 @@ static int on_write(sd_event_source *source, int fd, uint32_t events, void *data
     if (!enforcer->noted && !enforcer->writes_limited)
         return 0;
     vp_enforcer_run_due(enforcer);
-    limit = fighting(enforcer);
-    if (limit != enforcer->writes_limited &&
-        sd_event_source_set_ratelimit(source, limit ? FIGHT_PAUSE_US : 0,
-                                      limit ? FIGHT_BURST : 0) >= 0)
-        enforcer->writes_limited = limit;
+    vp_fight_limit(enforcer, source, &enforcer->writes_limited);
     return 0;
 }
 
