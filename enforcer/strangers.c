@@ -11,6 +11,7 @@
 
 #include "decide/error.h"
 #include "enforcer/enforcer.h"
+#include "enforcer/patience.h"
 #include "host/clock.h"
 
 #define AGAIN_US (5 * 1000000LL)
@@ -66,6 +67,22 @@ static const char *owner_of(const void *data, int cpu)
     return guest ? guest->row.name : "";
 }
 
+static bool emulator_cpus(const void *data, pid_t pid, struct vp_cpuset *cpus)
+{
+    const struct vp_watched *guest = guest_of(data, pid);
+    const struct vp_pin *pin = NULL;
+    struct vp_pins pins;
+
+    if (!guest || !has_own(guest) || vp_patience_held(guest) ||
+        vp_packed_get(&guest->pins, &pins) < 0)
+        return false;
+    pin = vp_pins_find(&pins, VP_ROLE_EMULATOR, 0);
+    if (pin)
+        *cpus = pin->cpus;
+    vp_pins_clear(&pins);
+    return pin != NULL;
+}
+
 static int write_file(struct vp_enforcer *enforcer, struct vp_error *err)
 {
     char path[PATH_MAX], fresh[PATH_MAX];
@@ -103,6 +120,8 @@ void vp_strangers_sweep(struct vp_enforcer *enforcer)
     if (vp_cpuset_empty(&dedicated) && enforcer->strangers.count == 0 && !enforcer->strangers_said)
         return;
     vp_strangers_look(&enforcer->strangers, &host, BUDGET, vp_now_ms());
+    if (!enforcer->disabled)
+        vp_strangers_place_pits(&enforcer->strangers, emulator_cpus, enforcer);
     enforcer->strangers_said = !vp_cpuset_empty(&dedicated);
     if (write_file(enforcer, &err) < 0)
         vp_enforcer_complain(enforcer, &err);

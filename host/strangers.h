@@ -60,6 +60,15 @@ void vp_strangers_look(struct vp_strangers *strangers, const struct vp_stranger_
                        unsigned budget, int64_t now_ms);
 void vp_strangers_clear(struct vp_strangers *strangers);
 
+/* A guest whose timer chip (PIT) the kernel plays has a thread of the kernel's
+ * for it, "kvm-pit/PID" (arch/x86/kvm/i8254.c), in none of its groups: where one
+ * is among the strangers, its mask is set to what `cpus_of` says of the process
+ * (false: it is left alone). How many were set. */
+unsigned vp_strangers_place_pits(const struct vp_strangers *strangers,
+                                 bool (*cpus_of)(const void *data, pid_t pid,
+                                                 struct vp_cpuset *cpus),
+                                 const void *data);
+
 /* ---- RUN-DIR/strangers: totals, and those who ran in the last minutes, the
  * busiest first ---- */
 int vp_strangers_write(const struct vp_strangers *strangers, FILE *file, int64_t now_ms);

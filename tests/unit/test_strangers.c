@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Who else runs on dedicated CPUs, on a made-up /proc. */
 #include <check.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "host/strangers.h"
@@ -203,6 +206,51 @@ START_TEST(number_used_again)
 }
 END_TEST
 
+/* A stand-in for the kernel's thread, which only the kind tells from others of that name. */
+static bool pit_cpus(const void *data, pid_t pid, struct vp_cpuset *cpus)
+{
+    *cpus = *(const struct vp_cpuset *)data;
+    return pid == 500;
+}
+
+START_TEST(timers_go_with_the_emulator)
+{
+    static const struct {
+        const char *comm;
+        enum vp_stranger_kind kind;
+        bool placed;
+    } rows[] = {
+        {"kvm-pit/500", VP_STRANGER_KERNEL, true},   {"kvm-pit/501", VP_STRANGER_KERNEL, false},
+        {"kvm-pit/500", VP_STRANGER_HOST, false},    {"kvm-pit/500x", VP_STRANGER_KERNEL, false},
+        {"kvm-pit/", VP_STRANGER_KERNEL, false},     {"kvm-pit/0", VP_STRANGER_KERNEL, false},
+        {"kvm-pit/-500", VP_STRANGER_KERNEL, false}, {"vhost-500", VP_STRANGER_KERNEL, false},
+    };
+    struct vp_cpuset was = {0}, one = {0}, now = {0};
+    pid_t child = fork();
+
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    ck_assert_int_gt(child, 0);
+    ck_assert_int_eq(sched_getaffinity(child, sizeof(was), (cpu_set_t *)&was), 0);
+    vp_cpuset_add(&one, vp_cpuset_last(&was));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct vp_stranger stranger = {.pid = child, .tid = child, .kind = rows[i].kind};
+        struct vp_strangers list = {.item = &stranger, .count = 1};
+
+        snprintf(stranger.comm, sizeof(stranger.comm), "%s", rows[i].comm);
+        sched_setaffinity(child, sizeof(was), (cpu_set_t *)&was);
+        ck_assert_uint_eq(vp_strangers_place_pits(&list, pit_cpus, &one), rows[i].placed);
+        memset(&now, 0, sizeof(now));
+        ck_assert_int_eq(sched_getaffinity(child, sizeof(now), (cpu_set_t *)&now), 0);
+        ck_assert_msg(vp_cpuset_equal(&now, rows[i].placed ? &one : &was), "%s", rows[i].comm);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+END_TEST
+
 START_TEST(written_and_read)
 {
     struct vp_strangers again;
@@ -253,6 +301,7 @@ int main(void)
     tcase_add_test(core, bounded);
     tcase_add_test(core, number_used_again);
     tcase_add_test(core, written_and_read);
+    tcase_add_test(core, timers_go_with_the_emulator);
     suite_add_tcase(suite, core);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
