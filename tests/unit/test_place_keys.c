@@ -10,21 +10,16 @@
 
 #include "decide/error.h"
 #include "decide/place.h"
-#include "decide/place_priv.h"
+#include "tests/unit/placeoracle.h"
 
-#define CPUS 8
+#define MOST_CPUS 8
 #define CELLS 2
-typedef unsigned __int128 cost;
-#define NEVER (~(cost)0)
-#define LOW ((1ull << 60) - 1)
 
 /* ---- the host ---- */
 
 struct machine {
-    int cpus, cores, nodes, l3s;
-    int core[CPUS], node[CPUS], l3[CPUS], kind[CPUS]; /* of a CPU; of a core */
-    int number[CPUS];
-    unsigned core_mask[CPUS], node_mask[CPUS];
+    struct shape shape;
+    int kind[CPUS];                  /* of a core */
     unsigned usable, first, devices; /* devices: nodes */
     uint64_t memory[CPUS];           /* KiB of a node */
     bool memory_known, smt;
@@ -35,11 +30,6 @@ struct wish {
     struct vp_guest_cell cell[CELLS];
     unsigned extras;
 };
-
-static unsigned bits(unsigned mask)
-{
-    return (unsigned)__builtin_popcount(mask);
-}
 
 static uint64_t pages(uint64_t kib)
 {
@@ -61,12 +51,12 @@ static bool make_way(const struct machine *m, const struct wish *wish, unsigned 
                      struct way *way)
 {
     bool cpus = wish->request.thread_policy == VP_THREADS_PREFER;
-    int count = cpus ? m->cpus : m->cores;
+    int count = cpus ? m->shape.cpus : m->shape.cores;
 
     memset(way, 0, sizeof(*way));
     for (int i = 0; i < count; i++, code /= 3) {
-        int core = cpus ? m->core[i] : i, node = m->node[core];
-        unsigned mask = cpus ? 1u << i : m->core_mask[i];
+        int core = cpus ? m->shape.core[i] : i, node = m->shape.node[core];
+        unsigned mask = cpus ? 1u << i : m->shape.core_mask[i];
 
         if (code % 3 == 0)
             continue;
@@ -79,7 +69,7 @@ static bool make_way(const struct machine *m, const struct wish *wish, unsigned 
             continue;
         }
         way->room[node] += wish->request.thread_policy == VP_THREADS_REQUIRE ? bits(mask) : 1;
-        way->l3_of_vcpus[node] |= 1u << m->l3[core];
+        way->l3_of_vcpus[node] |= 1u << m->shape.l3[core];
     }
     return true;
 }
@@ -103,10 +93,10 @@ static bool holds(const struct machine *m, const struct wish *wish, int node, un
 {
     unsigned room = 0;
 
-    for (int c = 0; c < m->cores; c++) {
-        unsigned mask = m->core_mask[c], free = bits(mask & m->usable);
+    for (int c = 0; c < m->shape.cores; c++) {
+        unsigned mask = m->shape.core_mask[c], free = bits(mask & m->usable);
 
-        if (m->node[c] != node)
+        if (m->shape.node[c] != node)
             continue;
         if (wish->request.thread_policy == VP_THREADS_PREFER)
             room += free;
@@ -124,7 +114,7 @@ static bool whole_guest(const struct machine *m, const struct wish *wish, const 
 {
     unsigned least = 0, most = 0, extras = 0, l3s = 0, n = wish->request.vcpus;
 
-    for (int i = 0; i < m->nodes; i++) {
+    for (int i = 0; i < m->shape.nodes; i++) {
         unsigned low, high;
 
         if ((way->nodes >> i & 1) == 0)
@@ -156,8 +146,8 @@ static bool whole_guest(const struct machine *m, const struct wish *wish, const 
 static bool two_cells(const struct machine *m, const struct wish *wish, const struct way *way,
                       unsigned with)
 {
-    for (int a = 0; a < m->nodes; a++) {
-        for (int b = 0; b < m->nodes; b++) {
+    for (int a = 0; a < m->shape.nodes; a++) {
+        for (int b = 0; b < m->shape.nodes; b++) {
             int node[CELLS] = {a, b};
             bool good = a != b && way->nodes == (1u << a | 1u << b);
 
@@ -181,57 +171,16 @@ static bool two_cells(const struct machine *m, const struct wish *wish, const st
 
 /* ---- its cost, from the definition ---- */
 
-static void digit(cost *sum, unsigned value)
+static cost way_cost(const struct machine *m, const struct wish *wish, unsigned booked)
 {
-    *sum = *sum << 12 | value;
-}
+    struct terms terms = {.request = &wish->request,
+                          .usable = m->usable,
+                          .first = m->first,
+                          .devices = m->devices,
+                          .cells = wish->request.cell_count > 1,
+                          .fill = true};
 
-static cost cost_of(const struct machine *m, const struct wish *wish, unsigned booked)
-{
-    const struct vp_place_request *request = &wish->request;
-    unsigned nodes = 0, l3s = 0, shared = 0, broken = 0, cores = 0, left = 0, most = 0;
-    unsigned packed = 0, spread = 0, l3_nodes[CPUS] = {0}, device = m->devices;
-    cost sum = 0;
-
-    for (int c = 0; c < m->cores; c++) {
-        unsigned mask = m->core_mask[c];
-
-        if ((mask & booked) == 0)
-            continue;
-        cores++;
-        l3_nodes[m->l3[c]] |= 1u << m->node[c];
-        shared += (mask & ~m->usable) != 0;
-        broken += (mask & ~m->usable) == 0 && (mask & ~booked) != 0;
-    }
-    for (int i = 0; i < m->l3s; i++)
-        l3s += request->cell_count > 1 ? bits(l3_nodes[i]) : l3_nodes[i] != 0;
-    for (int i = 0; i < m->nodes; i++) {
-        unsigned free = bits(m->node_mask[i] & m->usable);
-
-        most = free > most ? free : most;
-    }
-    for (int i = 0; i < m->nodes; i++) {
-        unsigned free = bits(m->node_mask[i] & m->usable);
-        unsigned after = bits(m->node_mask[i] & m->usable & ~booked);
-
-        left = after > left ? after : left;
-        if ((m->node_mask[i] & booked) == 0)
-            continue;
-        nodes++;
-        packed += free;
-        spread += most - free;
-        device &= ~(1u << i);
-    }
-    digit(&sum, nodes);
-    digit(&sum, request->pci_locality == VP_CARE_ANY ? 0 : bits(device));
-    digit(&sum, bits(booked & ~m->first));
-    digit(&sum, request->cache == VP_CARE_ANY ? 0 : l3s);
-    digit(&sum, request->thread_policy == VP_THREADS_PREFER ? shared : 0);
-    digit(&sum, request->thread_policy == VP_THREADS_PREFER ? broken : bits(booked));
-    digit(&sum, cores);
-    digit(&sum, request->fill == VP_FILL_PACK ? CPUS - left : spread);
-    digit(&sum, request->fill == VP_FILL_PACK ? packed : 0);
-    return sum;
+    return cost_of(&m->shape, &terms, booked);
 }
 
 /* ---- the best of all ways ---- */
@@ -245,7 +194,7 @@ static cost best_way(const struct machine *m, const struct wish *wish, unsigned 
 
     if (wish->request.thread_policy == VP_THREADS_REQUIRE && !m->smt)
         return NEVER;
-    for (int i = 0; i < (cpus ? m->cpus : m->cores); i++)
+    for (int i = 0; i < (cpus ? m->shape.cpus : m->shape.cores); i++)
         codes *= 3;
     for (unsigned code = 1; code < codes; code++) {
         struct way way;
@@ -257,7 +206,7 @@ static cost best_way(const struct machine *m, const struct wish *wish, unsigned 
             continue;
         if (wish->request.pci_locality == VP_CARE_REQUIRE && (m->devices & ~way.nodes) != 0)
             continue;
-        sum = cost_of(m, wish, way.booked);
+        sum = way_cost(m, wish, way.booked);
         best = sum < best ? sum : best;
     }
     return best;
@@ -274,7 +223,7 @@ static cost oracle(const struct machine *m, const struct wish *wish)
     }
     if (wish->request.numa != VP_NUMA_SPREAD)
         return best_way(m, wish, 0, -1);
-    for (unsigned k = (unsigned)m->nodes; k > 0 && best == NEVER; k--)
+    for (unsigned k = (unsigned)m->shape.nodes; k > 0 && best == NEVER; k--)
         if (k <= wish->request.vcpus)
             best = best_way(m, wish, k, -1);
     return best;
@@ -288,12 +237,13 @@ static const char *describe(const struct machine *m, const struct wish *wish)
     const struct vp_place_request *r = &wish->request;
     size_t at = 0;
 
-    for (int i = 0; i < m->cpus; i++)
+    for (int i = 0; i < m->shape.cpus; i++)
         at += (size_t)snprintf(text + at, sizeof(text) - at, "cpu%d:c%d/l%d/n%d/k%d%s%s ",
-                               m->number[i], m->core[i], m->l3[m->core[i]], m->node[m->core[i]],
-                               m->kind[m->core[i]], (m->usable >> i & 1) != 0 ? "" : "-",
+                               m->shape.number[i], m->shape.core[i], m->shape.l3[m->shape.core[i]],
+                               m->shape.node[m->shape.core[i]], m->kind[m->shape.core[i]],
+                               (m->usable >> i & 1) != 0 ? "" : "-",
                                (m->first >> i & 1) != 0 ? "+" : "");
-    for (int i = 0; i < m->nodes; i++)
+    for (int i = 0; i < m->shape.nodes; i++)
         at += (size_t)snprintf(text + at, sizeof(text) - at, "n%d:%llu%s ", i,
                                m->memory_known ? (unsigned long long)m->memory[i] : 0,
                                (m->devices >> i & 1) != 0 ? " device" : "");
@@ -313,27 +263,17 @@ static const char *describe(const struct machine *m, const struct wish *wish)
             ck_abort_msg("%s: %s", #condition, describe(m, wish));                                 \
     } while (0)
 
-static struct vp_cpuset to_set(const struct machine *m, unsigned mask)
-{
-    struct vp_cpuset set = {0};
-
-    for (int i = 0; i < m->cpus; i++)
-        if ((mask >> i & 1) != 0)
-            vp_cpuset_add(&set, m->number[i]);
-    return set;
-}
-
 static unsigned bit_of(const struct machine *m, int cpu)
 {
-    for (int i = 0; i < m->cpus; i++)
-        if (m->number[i] == cpu)
+    for (int i = 0; i < m->shape.cpus; i++)
+        if (m->shape.number[i] == cpu)
             return 1u << i;
     return 0;
 }
 
 static int core_of(const struct machine *m, unsigned bit)
 {
-    return m->core[__builtin_ctz(bit)];
+    return m->shape.core[__builtin_ctz(bit)];
 }
 
 /* The threads one by one, memory, L3s, shares; the set as the oracle costs it. */
@@ -350,9 +290,9 @@ static void check_answer(const struct machine *m, const struct wish *wish,
 
         CHECK(bit != 0 && (bit & m->usable) != 0 && (used & bit) == 0);
         used |= bit;
-        node_vcpus[m->node[core_of(m, bit)]]++;
-        nodes |= 1u << m->node[core_of(m, bit)];
-        l3s[cell] |= 1u << m->l3[core_of(m, bit)];
+        node_vcpus[m->shape.node[core_of(m, bit)]]++;
+        nodes |= 1u << m->shape.node[core_of(m, bit)];
+        l3s[cell] |= 1u << m->shape.l3[core_of(m, bit)];
     }
     for (unsigned i = 0; i < wish->extras; i++) {
         int cpu = i == 0                      ? answer->emulator
@@ -361,61 +301,60 @@ static void check_answer(const struct machine *m, const struct wish *wish,
         unsigned bit = bit_of(m, cpu);
 
         CHECK(bit != 0 && (bit & m->usable) != 0 && (used & bit) == 0);
-        CHECK((nodes >> m->node[core_of(m, bit)] & 1) != 0);
+        CHECK((nodes >> m->shape.node[core_of(m, bit)] & 1) != 0);
         used |= bit;
     }
     for (int i = 0; i < CELLS; i++)
         CHECK(r->cache != VP_CARE_REQUIRE || bits(l3s[i]) <= 1);
-    for (int i = 0; i < m->nodes && m->memory_known; i++) {
+    for (int i = 0; i < m->shape.nodes && m->memory_known; i++) {
         if (r->cell_count < 2 && node_vcpus[i] > 0)
             memory[i] = pages((r->memory_kib * node_vcpus[i] + r->vcpus - 1) / r->vcpus);
         CHECK(answer->memory_kib[i] <= m->memory[i]);
         CHECK(r->cell_count > 1 || answer->memory_kib[i] == memory[i]);
     }
-    for (int i = 0; i < m->nodes && r->numa == VP_NUMA_SPREAD && r->cell_count < 2; i++)
+    for (int i = 0; i < m->shape.nodes && r->numa == VP_NUMA_SPREAD && r->cell_count < 2; i++)
         CHECK(node_vcpus[i] == 0 || node_vcpus[i] == r->vcpus / bits(nodes) ||
               node_vcpus[i] == r->vcpus / bits(nodes) + 1);
+}
+
+struct trial {
+    const struct machine *m;
+    const struct wish *wish;
+};
+
+static const char *describe_trial(const void *of)
+{
+    const struct trial *trial = of;
+
+    return describe(trial->m, trial->wish);
 }
 
 static void compare(const struct machine *m, struct wish *wish, const struct vp_topology *topology,
                     uint64_t tried[2])
 {
     struct vp_place_host host = {.topology = topology,
-                                 .usable = to_set(m, m->usable),
-                                 .first = to_set(m, m->first),
+                                 .usable = to_set(&m->shape, m->usable),
+                                 .first = to_set(&m->shape, m->first),
                                  .memory_kib = m->memory_known ? m->memory : NULL};
     struct machine narrow = *m;
     struct vp_place_answer answer;
-    unsigned booked = 0;
+    struct trial trial = {m, wish};
+    unsigned booked;
     cost best;
     int result;
 
-    for (int i = 0; i < m->cpus && topology->kind_count > 1; i++)
+    for (int i = 0; i < m->shape.cpus && topology->kind_count > 1; i++)
         if (wish->request.core_type != VP_CORES_ANY &&
-            (m->kind[m->core[i]] == 1) != (wish->request.core_type == VP_CORES_PERFORMANCE))
+            (m->kind[m->shape.core[i]] == 1) != (wish->request.core_type == VP_CORES_PERFORMANCE))
             narrow.usable &= ~(1u << i);
     best = oracle(&narrow, wish);
     wish->request.cell = wish->cell;
     result = vp_place(&host, &wish->request, &answer);
-    /* what is told without a search */
-    ck_assert_int_eq(vp_place_fits(&host, &wish->request), result == 0);
-    if (result != (best == NEVER))
-        ck_abort_msg("placed %d, can be %d (%s): %s", result == 0, best != NEVER, answer.why,
-                     describe(m, wish));
     tried[result == 0]++;
-    if (result == 0) {
+    if (judge(&host, &wish->request, &answer, result, best != NEVER, describe_trial, &trial)) {
         check_answer(&narrow, wish, &answer);
-        for (int cpu = vp_cpuset_next(&answer.taken, -1); cpu >= 0;
-             cpu = vp_cpuset_next(&answer.taken, cpu))
-            booked |= bit_of(m, cpu);
-        cost got = cost_of(&narrow, wish, booked);
-        if (got != best)
-            ck_abort_msg("booked %x costs %llx %015llx, the best %llx %015llx: %s", booked,
-                         (unsigned long long)(got >> 60), (unsigned long long)got & LOW,
-                         (unsigned long long)(best >> 60), (unsigned long long)best & LOW,
-                         describe(m, wish));
-    } else {
-        CHECK(answer.limit != VP_LIMIT_NONE && answer.short_by > 0 && answer.why[0] != '\0');
+        booked = to_mask(&m->shape, &answer.taken);
+        judge_cost(way_cost(&narrow, wish, booked), best, booked, describe_trial, &trial);
     }
     vp_place_clear(&answer);
 }
@@ -434,27 +373,27 @@ static void make_machine(struct machine *m)
 {
     bool wide = below(4) == 0;
 
-    *m = (struct machine){.cpus = 2 + (int)below(CPUS - 1)};
-    for (int i = 0; i < m->cpus; i++) {
+    *m = (struct machine){.shape.cpus = 2 + (int)below(MOST_CPUS - 1)};
+    for (int i = 0; i < m->shape.cpus; i++) {
         if (i > 0 && below(i % 2 == 1 ? 4 : 8) >= (i % 2 == 1 ? 3u : 1u)) {
             unsigned border = below(3);
 
-            m->cores++;
-            m->nodes += border == 0 || (wide && border == 1);
-            m->l3s += border == 0 || (!wide && border == 1);
-            m->kind[m->cores] = (int)below(2);
+            m->shape.cores++;
+            m->shape.nodes += border == 0 || (wide && border == 1);
+            m->shape.l3s += border == 0 || (!wide && border == 1);
+            m->kind[m->shape.cores] = (int)below(2);
         }
-        m->core[i] = m->cores;
-        m->node[m->cores] = m->nodes;
-        m->l3[m->cores] = m->l3s;
-        m->core_mask[m->cores] |= 1u << i;
-        m->node_mask[m->nodes] |= 1u << i;
-        m->smt = m->smt || bits(m->core_mask[m->cores]) > 1;
-        m->number[i] = (i % 2 == 0 ? i : CPUS * 2 - i) * 3;
+        m->shape.core[i] = m->shape.cores;
+        m->shape.node[m->shape.cores] = m->shape.nodes;
+        m->shape.l3[m->shape.cores] = m->shape.l3s;
+        m->shape.core_mask[m->shape.cores] |= 1u << i;
+        m->shape.node_mask[m->shape.nodes] |= 1u << i;
+        m->smt = m->smt || bits(m->shape.core_mask[m->shape.cores]) > 1;
+        m->shape.number[i] = (i % 2 == 0 ? i : MOST_CPUS * 2 - i) * 3;
     }
-    m->cores++;
-    m->nodes++;
-    m->l3s++;
+    m->shape.cores++;
+    m->shape.nodes++;
+    m->shape.l3s++;
 }
 
 static struct vp_topology *build(const struct machine *m)
@@ -463,17 +402,17 @@ static struct vp_topology *build(const struct machine *m)
     struct vp_error err;
 
     ck_assert_ptr_nonnull(topology);
-    topology->pu = calloc((size_t)m->cpus, sizeof(*topology->pu));
-    topology->node = calloc((size_t)m->nodes, sizeof(*topology->node));
-    topology->count = (size_t)m->cpus;
-    topology->node_count = (size_t)m->nodes;
-    for (int i = 0; i < m->nodes; i++)
+    topology->pu = calloc((size_t)m->shape.cpus, sizeof(*topology->pu));
+    topology->node = calloc((size_t)m->shape.nodes, sizeof(*topology->node));
+    topology->count = (size_t)m->shape.cpus;
+    topology->node_count = (size_t)m->shape.nodes;
+    for (int i = 0; i < m->shape.nodes; i++)
         topology->node[i].os = i * 2;
-    for (int i = 0; i < m->cpus; i++) {
-        int core = m->core[i];
+    for (int i = 0; i < m->shape.cpus; i++) {
+        int core = m->shape.core[i];
 
-        topology->pu[i] =
-            (struct vp_pu){m->number[i], core, m->l3[core], m->node[core], 0, m->kind[core]};
+        topology->pu[i] = (struct vp_pu){m->shape.number[i],  core, m->shape.l3[core],
+                                         m->shape.node[core], 0,    m->kind[core]};
     }
     ck_assert_msg(vp_topology_build(topology, &err) == 0, "%s", err.text);
     return topology;
@@ -481,24 +420,24 @@ static struct vp_topology *build(const struct machine *m)
 
 static void fill_state(struct machine *m)
 {
-    unsigned all = (1u << m->cpus) - 1;
+    unsigned all = (1u << m->shape.cpus) - 1;
 
     m->usable = (below(all + 1) | below(all + 1)) & all;
     m->first = below(4) == 0 ? below(all + 1) & m->usable : 0;
-    m->devices = below(2) == 0 ? below(1u << m->nodes) : 0;
+    m->devices = below(2) == 0 ? below(1u << m->shape.nodes) : 0;
     m->memory_known = below(2) == 0;
-    for (int i = 0; i < m->nodes; i++)
+    for (int i = 0; i < m->shape.nodes; i++)
         m->memory[i] = (uint64_t)below(9) * 1024;
 }
 
 static void make_wish(const struct machine *m, struct wish *wish)
 {
     struct vp_place_request *r = &wish->request;
-    bool cells = m->nodes > 1 && below(3) == 0;
+    bool cells = m->shape.nodes > 1 && below(3) == 0;
     int at = 0;
 
     *wish = (struct wish){.extras = below(3) == 0 ? 1 + below(3) : 0};
-    *r = (struct vp_place_request){.vcpus = 1 + below((unsigned)m->cpus),
+    *r = (struct vp_place_request){.vcpus = 1 + below((unsigned)m->shape.cpus),
                                    .thread_policy = (enum vp_thread_policy)below(3),
                                    .numa = (enum vp_numa)below(4),
                                    .guest_threads = 1 + below(2),
@@ -508,7 +447,7 @@ static void make_wish(const struct machine *m, struct wish *wish)
                                    .pci_locality = (enum vp_care)below(3),
                                    .memory_kib = 512 * (1 + below(24)),
                                    .page_kib = 1024};
-    for (int i = 0; i < m->nodes; i++)
+    for (int i = 0; i < m->shape.nodes; i++)
         if ((m->devices >> i & 1) != 0)
             vp_cpuset_add(&r->pci_nodes, i * 2);
     for (unsigned i = 0; cells && i < CELLS; i++) {
@@ -565,13 +504,13 @@ END_TEST
 /* Two nodes of two L3s of two CPUs, none with thread siblings. */
 static void make_even(struct machine *m)
 {
-    *m = (struct machine){.cpus = 8, .cores = 8, .nodes = 2, .l3s = 4, .usable = 0xff};
-    for (int i = 0; i < m->cpus; i++) {
-        m->number[i] = m->core[i] = i;
-        m->core_mask[i] = 1u << i;
-        m->node[i] = i / 4;
-        m->l3[i] = i / 2;
-        m->node_mask[i / 4] |= 1u << i;
+    *m = (struct machine){.shape.cpus = 8, .shape.cores = 8, .shape.nodes = 2, .shape.l3s = 4, .usable = 0xff};
+    for (int i = 0; i < m->shape.cpus; i++) {
+        m->shape.number[i] = m->shape.core[i] = i;
+        m->shape.core_mask[i] = 1u << i;
+        m->shape.node[i] = i / 4;
+        m->shape.l3[i] = i / 2;
+        m->shape.node_mask[i / 4] |= 1u << i;
     }
 }
 
