@@ -58,32 +58,38 @@ struct path {
     size_t end; /* the free column */
 };
 
-static void relax(const struct vp_assign *assign, size_t row, __int128 so_far, struct path *path)
+/* Paths by way of that row; where in `todo` the nearest column not settled is: of
+ * equals a free one, then the first. */
+static size_t relax(const struct vp_assign *assign, size_t row, __int128 so_far, struct path *path)
 {
-    for (size_t k = path->done; k < assign->columns; k++) {
-        size_t column = path->todo[k];
-        __int128 distance = so_far + edge(assign, row, column);
-
-        if (distance < path->distance[column]) {
-            path->distance[column] = distance;
-            path->from[column] = row;
-        }
-    }
-}
-
-/* The nearest column not settled goes to todo[done]; of equals a free one, then
- * the first. False if none can be reached. */
-static bool settle(const struct vp_assign *assign, struct path *path)
-{
+    const vp_cost *cost = assign->cost + row * assign->columns;
+    __int128 before = so_far - assign->row_price[row], least = FAR * 2;
     size_t best = path->done;
 
-    for (size_t k = path->done + 1; k < assign->columns; k++) {
-        __int128 distance = path->distance[path->todo[k]], least = path->distance[path->todo[best]];
+    for (size_t k = path->done; k < assign->columns; k++) {
+        size_t column = path->todo[k];
+        __int128 known = path->distance[column];
 
-        if (distance < least || (distance == least && assign->owner[path->todo[k]] == NONE &&
-                                 assign->owner[path->todo[best]] != NONE))
+        if (cost[column] < VP_ASSIGN_NEVER) {
+            __int128 distance = before + (__int128)cost[column] - assign->column_price[column];
+
+            if (distance < known) {
+                path->distance[column] = known = distance;
+                path->from[column] = row;
+            }
+        }
+        if (known < least || (known == least && assign->owner[column] == NONE &&
+                              assign->owner[path->todo[best]] != NONE)) {
+            least = known;
             best = k;
+        }
     }
+    return best;
+}
+
+/* The nearest column goes to todo[done]. False if it cannot be reached. */
+static bool settle(struct path *path, size_t best)
+{
     size_t swap = path->todo[best];
 
     path->todo[best] = path->todo[path->done];
@@ -101,10 +107,9 @@ static bool find(const struct vp_assign *assign, size_t row, struct path *path)
         path->distance[i] = FAR;
     }
     for (;;) {
-        size_t column;
+        size_t column, best = relax(assign, row, so_far, path);
 
-        relax(assign, row, so_far, path);
-        if (path->done == assign->columns || !settle(assign, path))
+        if (path->done == assign->columns || !settle(path, best))
             return false;
         column = path->todo[path->done - 1];
         so_far = path->distance[column];

@@ -193,18 +193,43 @@ static bool tried(const struct vp_place *place, size_t cell)
     return false;
 }
 
+/* Beside the cell on that node, where it can be. Extra threads may be in any L3. */
+static unsigned most_extras(struct apart *apart, size_t cell, size_t at)
+{
+    struct vp_place *place = apart->place;
+    int node = place->node_order[at];
+    unsigned units = vp_place_fewest_units(place, node, place->cell[cell].vcpus);
+
+    return units > place->node[node].most ? 0
+                                          : vp_least(place->node[node].most - units, place->extras);
+}
+
+/* Whether some node has room for the cell and all extra threads. */
+static bool bears_all(struct apart *apart, size_t cell)
+{
+    for (size_t node = 0; node < apart->nodes; node++)
+        if (most_extras(apart, cell, node) == apart->place->extras)
+            return true;
+    return false;
+}
+
 /* The first cell on whose node all extra threads can be, as the cells go. */
 static int with_one_cell(struct apart *apart, vp_cost *sum)
 {
     struct vp_place *place = apart->place;
+    size_t first = 0;
 
+    while (first < apart->cells && !bears_all(apart, first))
+        first++;
+    if (first == apart->cells)
+        return 0;
     fill_costs(apart);
     if (!feasible(apart))
         return place->arena.failed ? -1 : 0;
-    for (size_t cell = 0; cell < apart->cells; cell++) {
+    for (size_t cell = first; cell < apart->cells; cell++) {
         vp_cost *row = apart->cost + cell * apart->nodes;
 
-        if (tried(place, cell))
+        if (tried(place, cell) || !bears_all(apart, cell))
             continue;
         for (size_t node = 0; node < apart->nodes; node++)
             row[node] = price(apart, cell, node, place->extras);
@@ -216,17 +241,6 @@ static int with_one_cell(struct apart *apart, vp_cost *sum)
             row[node] = price(apart, cell, node, 0);
     }
     return place->arena.failed ? -1 : 0;
-}
-
-/* Beside the cell on that node, where it can be. Extra threads may be in any L3. */
-static unsigned most_extras(struct apart *apart, size_t cell, size_t at)
-{
-    struct vp_place *place = apart->place;
-    int node = place->node_order[at];
-    unsigned units = vp_place_fewest_units(place, node, place->cell[cell].vcpus);
-
-    return units > place->node[node].most ? 0
-                                          : vp_least(place->node[node].most - units, place->extras);
 }
 
 /* Where no single node has room for the extra threads: the matching that has

@@ -335,8 +335,8 @@ static int most_vcpus(const struct vp_place_host *host, struct vp_place_request 
 static bool find_help(const struct vp_place_host *host, const struct vp_place_request *request,
                       struct vp_place_answer *answer)
 {
-    /* on large hosts a try takes up to a millisecond */
-    size_t tries = 16384 / host->topology->count + 2;
+    /* on large hosts a try takes up to a millisecond, with many cells more */
+    size_t tries = 16384 / host->topology->count / (1 + request->cell_count / 16) + 2;
     unsigned most = 0;
 
     for (size_t i = 0; tries > 0 && i < sizeof(changes) / sizeof(changes[0]); i++) {
