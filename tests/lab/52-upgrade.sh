@@ -87,9 +87,10 @@ check "the ledger is of today's schema" schema 1000
 old=$(pidof virtpind)
 check "the next version is installed, virtpind is not restarted" alone minor
 check "the hook is the newer" version virtpin 99.1.0
+check "its programs work" virtpin status || exit 1
 check "virtpind runs on" assert_eq "PID" "$old" "$(pidof virtpind)"
 all_well "newer hook, older enforcer"
-check "virtpind is restarted" systemctl restart virtpind
+check "virtpind is restarted" systemctl restart virtpind || exit 1
 check "it is the newer" version /usr/sbin/virtpind 99.1.0
 check "the ledger is the older's" schema 1000
 all_well "newer programs, older ledger"
@@ -112,7 +113,7 @@ check "a version of the next major is installed, virtpind is not restarted" alon
 check "the guests stay" in_place
 check "a dedicated guest starts by its hook" starts
 check "in a ledger made anew" schema 2000
-check "virtpind has ended and is the newer" lab_wait 30 another "$old"
+check "virtpind has ended and is the newer" lab_wait 30 another "$old" || exit 1
 check "which has taken in who ran" lab_wait 30 assert_guest db1 cpus "$own"
 virsh -q destroy db2
 virsh -q undefine db2
