@@ -92,6 +92,7 @@ void vp_plan_hold(const struct vp_plan *plan, const struct vp_topology *topology
 {
     vp_plan_exclusive(plan, &holding->exclusive);
     holding->fixed = plan->fixed_cpus;
+    holding->no_cpus = vp_cpuset_empty(&holding->exclusive) && vp_cpuset_empty(&holding->fixed);
     holding->uses_pool = vp_plan_uses_pool(plan);
     holding->pool_vcpus = vp_plan_pool_vcpus(plan);
     hold_memory(plan, topology, holding);

@@ -142,6 +142,7 @@ struct vp_holding {
     char name[256];
     struct vp_cpuset exclusive;
     struct vp_cpuset fixed;
+    bool no_cpus; /* both are empty, for sure: thousands of such need not be gone through */
     bool uses_pool;
     char pool[64];       /* which; "": the default one */
     unsigned pool_vcpus; /* how many vCPUs run in it */

@@ -19,8 +19,10 @@ static void gather_holdings(struct vp_making *m)
 
         if (strcmp(holding->uuid, in->domain->uuid) == 0)
             continue;
-        vp_cpuset_or(&m->taken, &holding->exclusive);
-        vp_cpuset_or(&m->fixed, &holding->fixed);
+        if (!holding->no_cpus) {
+            vp_cpuset_or(&m->taken, &holding->exclusive);
+            vp_cpuset_or(&m->fixed, &holding->fixed);
+        }
         if (!vp_pool_is(holding, in->policy->pool))
             continue;
         m->others_use_pool = m->others_use_pool || holding->uses_pool;

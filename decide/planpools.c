@@ -84,7 +84,8 @@ static void pool_base(const struct vp_host_conf *host, const struct vp_topology 
 static void less_bookings(const struct vp_holding *holding, size_t count, struct vp_cpuset *cpus)
 {
     for (size_t i = 0; i < count; i++)
-        vp_cpuset_minus(cpus, &holding[i].exclusive);
+        if (!holding[i].no_cpus)
+            vp_cpuset_minus(cpus, &holding[i].exclusive);
 }
 
 void vp_pool_named(const struct vp_host_conf *host, const struct vp_topology *topology,
