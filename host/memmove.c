@@ -30,6 +30,9 @@
 #define NICE 10
 /* Less than this elsewhere is not worth a second way. */
 #define UNSEEN_KIB 1024
+/* Addresses that are asked for, for each page that is there. */
+#define SPARSE 64
+#define SPARSE_LEAST (1 << 20)
 #define LONG_BITS (8 * (int)sizeof(unsigned long))
 
 int vp_memory_job_init(struct vp_memory_job *job, struct vp_error *err)
@@ -201,6 +204,21 @@ static bool ends(const struct mover *mover)
     return mover->trouble || mover->no_room || mover->gave_up;
 }
 
+static uint64_t pages(const struct vp_memory_area *area)
+{
+    uint64_t kib = 0;
+
+    for (int node = 0; node < VP_NODES_MAX; node++)
+        kib += area->nodes.kib[node];
+    return kib / area->page_kib;
+}
+
+/* Terabytes of addresses for a few pages: the kernel, which sees the holes, moves these. */
+static bool is_sparse(const struct vp_memory_area *area, uint64_t end)
+{
+    return (end - area->start) / (area->page_kib * 1024) > SPARSE * pages(area) + SPARSE_LEAST;
+}
+
 static void move_area(struct mover *mover, const struct vp_memory_area *area, uint64_t end)
 {
     uint64_t step = area->page_kib * 1024, at = area->start;
@@ -274,8 +292,12 @@ static void pass(struct mover *mover)
         return;
     mover->trouble = open_lines(&mover->maps, mover->proc, mover->job->pid, "maps");
     while (!ends(mover) && (line = next_line(&mover->areas)))
-        if (vp_memory_area(line, &area) && area.moves && elsewhere(mover, &area.nodes) > 0)
-            move_area(mover, &area, end_of(mover, area.start));
+        if (vp_memory_area(line, &area) && area.moves && elsewhere(mover, &area.nodes) > 0) {
+            uint64_t end = end_of(mover, area.start);
+
+            if (!is_sparse(&area, end))
+                move_area(mover, &area, end);
+        }
     close(mover->areas.fd);
     if (mover->maps.fd >= 0)
         close(mover->maps.fd);

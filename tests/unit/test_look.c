@@ -32,22 +32,24 @@ void vp_trace_follow(struct vp_trace *trace, struct vp_threads *followed,
 }
 
 /* A guest that is this process, on a host without cgroups. */
-static void look_at(const char *status_dir, bool status_changed)
+static void look_at(const char *status_dir, bool read_before)
 {
     static struct vp_topology topology;
     struct vp_enforcer enforcer = {.engine = {.topology = &topology}};
-    struct vp_watched guest = {.row = {.pid = getpid(), .name = "g"},
-                               .status_changed = status_changed};
-    struct vp_look look = {.enforcer = &enforcer, .guest = &guest};
+    struct vp_guest_row row = {.pid = getpid(), .name = "g"};
+    struct vp_watched *guest = vp_watched_new(&row);
+    struct vp_look look = {.enforcer = &enforcer, .guest = guest};
     struct vp_error err = {0};
 
+    ck_assert_ptr_nonnull(guest);
     snprintf(enforcer.engine.status_dir, sizeof(enforcer.engine.status_dir), "%s", status_dir);
     snprintf(enforcer.engine.cgroups.proc, sizeof(enforcer.engine.cgroups.proc), "/proc");
-    if (!status_changed) /* a sync's doing */
-        ck_assert_msg(vp_watched_refresh(&guest, &enforcer.engine, &err) == 0, "%s", err.text);
+    if (read_before) /* a sync's doing */
+        ck_assert_msg(vp_watched_refresh(guest, &enforcer.engine, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(guest->status_changed, !read_before);
     ck_assert_msg(vp_look_all(&look, &err) == 0, "%s", err.text);
     vp_look_clear(&look);
-    vp_status_free(guest.status);
+    vp_watched_free(guest);
 }
 
 START_TEST(threads_are_compared_with_the_plan)
@@ -67,9 +69,9 @@ START_TEST(threads_are_compared_with_the_plan)
             getpid());
     fclose(file);
     compared = 0;
-    look_at(dir, true);
-    ck_assert_uint_eq(compared, 1);
     look_at(dir, false);
+    ck_assert_uint_eq(compared, 1);
+    look_at(dir, true);
     ck_assert_uint_eq(compared, 2);
     unlink(path);
     rmdir(dir);
