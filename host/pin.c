@@ -363,12 +363,13 @@ static int make_room(struct run *run, size_t count)
 static int apply(struct run *run, const struct vp_threads *threads, const struct vp_seen_list *seen,
                  struct vp_error *err)
 {
+    size_t count = threads ? threads->count : seen ? seen->count : 0;
     int result = -1;
 
     *run->report = (struct vp_pin_report){0};
     if (err)
         *err = (struct vp_error){0};
-    if (make_room(run, threads ? threads->count : seen->count) == 0) {
+    if (make_room(run, count) == 0) {
         if (threads)
             find_threads(run, threads);
         for (size_t i = 0; seen && i < seen->count; i++) {
