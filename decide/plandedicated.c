@@ -260,17 +260,16 @@ static bool kept_evenly(const struct vp_topology *topology, const struct ask *as
     return most - least <= 1;
 }
 
-/* 1: the kept CPUs do; 0: they do not; -1: without memory. A guest with cells
- * is placed anew: which cell sits where is the placer's to say. */
+/* 1: the kept CPUs do for the request; 0: they do not; -1: without memory. */
 static int place_kept(const struct vp_making *m, const struct vp_place_host *host,
-                      const struct ask *ask, struct vp_place_answer *answer)
+                      const struct ask *ask, struct vp_place_request request,
+                      struct vp_place_answer *answer)
 {
     VP_AUTO(free) int *keep = NULL;
     struct vp_place_host narrow = *host;
-    struct vp_place_request request = ask->request;
     int result;
 
-    if (!m->in->keep || ask->request.cell_count > 1)
+    if (!m->in->keep)
         return 0;
     keep = keep_of(m->in, ask);
     if (!keep)
@@ -290,6 +289,23 @@ static int place_kept(const struct vp_making *m, const struct vp_place_host *hos
     }
     vp_place_clear(answer);
     return result < 0 ? -1 : 0;
+}
+
+/* Cells that spread has cut keep their shares as well; a refusal in *answer stays. */
+static int place_cut(const struct vp_making *m, const struct vp_place_host *host,
+                     const struct ask *ask, struct vp_place_answer *answer)
+{
+    struct vp_place_request request = ask->request;
+    struct vp_place_answer refusal = *answer;
+    int result;
+
+    if (request.cell_count < 2 || request.numa != VP_NUMA_SPREAD)
+        return 0;
+    request.cell_count = 0;
+    result = place_kept(m, host, ask, request, answer);
+    if (result <= 0)
+        *answer = refusal;
+    return result;
 }
 
 /* ---- the answer ---- */
@@ -380,7 +396,8 @@ static int place(struct vp_making *m, const struct ask *ask, struct vp_place_ans
     int result;
 
     make_place_host(m, ask, &host);
-    result = place_kept(m, &host, ask, answer);
+    /* a guest with cells is placed anew: which cell sits where is the placer's to say */
+    result = ask->request.cell_count > 1 ? 0 : place_kept(m, &host, ask, ask->request, answer);
     if (result < 0)
         return vp_fail(m->err, VP_HOST, "out of memory");
     if (result > 0)
@@ -391,10 +408,12 @@ static int place(struct vp_making *m, const struct ask *ask, struct vp_place_ans
         return 1;
     }
     result = place_beside_pools(m, &host, ask, answer);
-    if (result < 0)
-        return vp_fail(m->err, VP_HOST, "out of memory");
     if (result == 0)
         return 0;
+    if (result > 0 && (result = place_cut(m, &host, ask, answer)) > 0)
+        return 0;
+    if (result < 0)
+        return vp_fail(m->err, VP_HOST, "out of memory");
     if (m->in->unexplained)
         holders[0] = '\0';
     else

@@ -352,23 +352,34 @@ static void step(void)
     check_books();
 }
 
+static void play(uint64_t seed, int host)
+{
+    state = (uint64_t)host * 2654435761u + 1 + (seed << 32);
+    random_host();
+    random_policies();
+    for (unsigned i = 0; i < STEPS; i++)
+        step();
+    for (unsigned i = 0; i < GUESTS; i++) {
+        vp_plan_free(guest[i].plan);
+        guest[i].plan = NULL;
+    }
+}
+
 START_TEST(random_hosts)
 {
     const char *wanted = getenv("VIRTPIN_MODEL_ROUNDS"), *seed = getenv("VIRTPIN_MODEL_SEED");
     int rounds = wanted ? atoi(wanted) / CASES + 1 : ROUNDS;
 
-    for (int round = 0; round < rounds; round++) {
-        state = (uint64_t)(round * CASES + _i) * 2654435761u + 1;
-        state += seed ? strtoull(seed, NULL, 10) << 32 : 0;
-        random_host();
-        random_policies();
-        for (unsigned i = 0; i < STEPS; i++)
-            step();
-        for (unsigned i = 0; i < GUESTS; i++) {
-            vp_plan_free(guest[i].plan);
-            guest[i].plan = NULL;
-        }
-    }
+    for (int round = 0; round < rounds; round++)
+        play(seed ? strtoull(seed, NULL, 10) : 0, round * CASES + _i);
+}
+END_TEST
+
+/* Guests of two cells that spread had cut found no place when they started again. */
+START_TEST(cut_by_spread)
+{
+    play(2611235, 28 * CASES + 2);
+    play(2611238, 21 * CASES + 3);
 }
 END_TEST
 
@@ -382,6 +393,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, getenv("VIRTPIN_MODEL_ROUNDS") ? 0 : 120);
     tcase_add_loop_test(tcase, random_hosts, 0, CASES);
+    tcase_add_test(tcase, cut_by_spread);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
