@@ -504,7 +504,8 @@ END_TEST
 /* Two nodes of two L3s of two CPUs, none with thread siblings. */
 static void make_even(struct machine *m)
 {
-    *m = (struct machine){.shape.cpus = 8, .shape.cores = 8, .shape.nodes = 2, .shape.l3s = 4, .usable = 0xff};
+    *m = (struct machine){
+        .shape.cpus = 8, .shape.cores = 8, .shape.nodes = 2, .shape.l3s = 4, .usable = 0xff};
     for (int i = 0; i < m->shape.cpus; i++) {
         m->shape.number[i] = m->shape.core[i] = i;
         m->shape.core_mask[i] = 1u << i;
