@@ -1,6 +1,6 @@
 # virtpin: `make` builds build/virtpin, build/virtpind, build/virtpin-hook.
-# Targets: all, install, uninstall, check (unit, fuzz, rig, lab, faults, soak), demo, bench, bench-scale, bench-linear, lint, asan, clean,
-#   fuzz-long MINUTES=60.
+# Targets: all, install, uninstall, check (unit, fuzz, rig, lab, faults, soak), demo, bench, bench-scale,
+#   bench-linear, lint, asan, clean, fuzz-long MINUTES=60.
 # Variables: PREFIX, DESTDIR, CC, CFLAGS, BUILD (the build directory), FUZZ_SECONDS, V=1.
 
 PREFIX      ?= /usr
