@@ -93,7 +93,7 @@ check "it is moved to node $to" virtpin move kept1 --to "$where"
 check "its CPUs are there" lab_one_each kept1 2
 check "on that node" assert_eq node "$to" "$(lab_node_of "$(lab_cpus kept1)")"
 check "its memory follows" lab_wait 20 all_on kept1 "$to"
-check "and is bound there" lab_wait 5 bound kept1 "$to"
+check "and is bound there" lab_wait 20 bound kept1 "$to"
 elsewhere() {
     local kib
     kib=$(virtpin status kept1 --json | lab_json 'guests[0].memory.elsewhere_kib')
@@ -126,7 +126,7 @@ systemctl kill -s KILL virtpind
 echo "# killed with $(lies kept1 "$from") MiB moved"
 check "the enforcer comes back" lab_wait 20 assert_status enforcer.running true
 check "and the rest follows" lab_wait 20 all_on kept1 "$from"
-check "and is bound there" lab_wait 5 bound kept1 "$from"
+check "and is bound there" lab_wait 20 bound kept1 "$from"
 check "not a byte is another" same kept1
 check "nothing is open" lab_wait 10 assert_calm
 check "and nothing of it was drift" assert_eq "drift of its nodes" "" "$(lab_drift "kept1 mems repaired" id)"
