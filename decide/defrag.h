@@ -63,7 +63,8 @@ void vp_defrag_clear(struct vp_defrag *answer);
  * every case. */
 int vp_defrag(const struct vp_defrag_input *in, struct vp_defrag *answer);
 
-/* Memory that is bound to nodes has to follow, which takes long: a search leaves the guest on them. */
+/* Memory that is bound to nodes has to follow, which takes long: a search leaves the guest on them.
+ */
 bool vp_defrag_bound(const struct vp_defrag_guest *guest);
 
 #endif

@@ -48,9 +48,9 @@ struct vp_enforcer {
     char trouble[256]; /* why nothing can be decided (the ledger is not to be had ...) */
     struct vp_unable unable;
     bool writes_limited, calls_limited; /* enforcer/fight.h */
-    bool noted;          /* a guest is due, or to have its first look, by an event just read */
-    pid_t pid;           /* our own */
-    bool swept_only;     /* no fanotify: every sweep looks in full */
+    bool noted;      /* a guest is due, or to have its first look, by an event just read */
+    pid_t pid;       /* our own */
+    bool swept_only; /* no fanotify: every sweep looks in full */
     uint64_t sweeps;
     struct vp_trace *trace; /* NULL: not to be had here */
     struct vp_sight sight;
