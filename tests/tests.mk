@@ -67,12 +67,13 @@ check: all unit-programs $(RIG_PROGRAMS)
 demo: all $(RIG_PROGRAMS)
 	@BUILD=$(BUILD) tests/rig/demo.sh
 
-# Benchmarks: each tests/bench/NAME.c is a program.
+# Benchmarks: each tests/bench/NAME.c is a program; bench_scale has parts of its own.
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS_FULL) -lm
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVES) $(LIBS_FULL) -lm
 .PRECIOUS: $(BUILD)/tests/bench/%.o
+$(BUILD)/tests/bench/bench_scale: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/scale/*.c))
 bench: all $(BENCH) $(RIG_PROGRAMS)
 	@BUILD=$(BUILD) tests/bench/run
 # The enforcer beside GUESTS stand-ins of 16 threads each: minutes, and a machine of its own is best.
