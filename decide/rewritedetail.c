@@ -42,10 +42,8 @@ static bool same(const char *a, const char *b)
     return a && b && strcmp(a, b) == 0;
 }
 
-static bool is_x86(const struct vp_cpu_view *view)
+static bool is_x86(const char *arch)
 {
-    const char *arch = view->domain->arch;
-
     return !arch || same(arch, "x86_64") || same(arch, "i686");
 }
 
@@ -114,7 +112,7 @@ static bool look_cache(const struct vp_cpu_view *view, struct detail *detail)
         return false;
     detail->met = same(cpu->cache, detail->value) &&
                   (wanted == VP_CACHE_EMULATE ? same(cpu->cache_level, "3") : !cpu->cache_level);
-    if (!is_x86(view))
+    if (!is_x86(view->domain->arch))
         detail->obstacle = not_x86;
     else if (wanted == VP_CACHE_PASSTHROUGH && !is_real(view))
         detail->obstacle = not_real;
@@ -138,7 +136,7 @@ static bool look_addr(const struct vp_cpu_view *view, struct detail *detail)
         snprintf(detail->bits, sizeof(detail->bits), "%u", wanted->bits);
     detail->met = same(cpu->addr_mode, detail->value) &&
                   (detail->bits[0] != '\0' ? same(cpu->addr_bits, detail->bits) : !cpu->addr_bits);
-    if (!is_x86(view))
+    if (!is_x86(view->domain->arch))
         detail->obstacle = not_x86;
     else if (wanted->mode == VP_ADDR_PASSTHROUGH && !is_real(view))
         detail->obstacle = not_real;
@@ -246,7 +244,7 @@ static bool look_nested(const struct vp_cpu_view *view, struct detail *detail)
     bool on = view->policy->cpu.nested == VP_SWITCH_ON;
     bool met_vmx = on ? is_on(vmx) : is_off(vmx), met_svm = on ? is_on(svm) : is_off(svm);
 
-    if (view->policy->cpu.nested == VP_SWITCH_KEEP || (!on && !is_x86(view)))
+    if (view->policy->cpu.nested == VP_SWITCH_KEEP || (!on && !is_x86(view->domain->arch)))
         return false;
     detail->kind = DETAIL_NESTED;
     detail->value = on ? "require" : "disable";
@@ -255,7 +253,7 @@ static bool look_nested(const struct vp_cpu_view *view, struct detail *detail)
     detail->met = vendor == VP_VENDOR_INTEL ? met_vmx
                   : vendor == VP_VENDOR_AMD ? met_svm
                                             : met_vmx || met_svm;
-    if (!is_x86(view))
+    if (!is_x86(view->domain->arch))
         detail->obstacle = not_x86;
     else if (same(view->mode, "none"))
         detail->obstacle = no_model;
@@ -301,14 +299,13 @@ static enum vp_facet facet_of(const struct detail *detail)
 
 static int add(const struct detail *detail, void *context)
 {
-    const char *obstacle = detail->obstacle ? detail->obstacle : "";
+    const char *obstacle = detail->obstacle;
     char to[400];
 
-    /* Of another mode it is written anew, and says the same. */
-    if (!detail->obstacle && strcmp(detail->from, detail->to) == 0)
-        return 0;
-    snprintf(to, sizeof(to), "%s%s%s", detail->to, detail->obstacle ? ": " : "", obstacle);
-    return vp_changes_add(context, facet_of(detail), detail->obstacle != NULL, detail->from, to);
+    if (!obstacle && same(detail->from, detail->to))
+        return 0; /* of another mode it is written anew, and says the same */
+    snprintf(to, sizeof(to), "%s%s%s", detail->to, obstacle ? ": " : "", obstacle ? obstacle : "");
+    return vp_changes_add(context, facet_of(detail), obstacle != NULL, detail->from, to);
 }
 
 int vp_cpu_details_check(const struct vp_cpu_view *view, struct vp_changes *changes)
