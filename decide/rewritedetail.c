@@ -23,7 +23,7 @@ enum kind {
 
 struct detail {
     enum kind kind;
-    bool met;
+    bool met, same;       /* same: as a word, of another mode perhaps */
     const char *obstacle; /* why this guest cannot have it, or NULL */
     const char *value;    /* of the attribute */
     const char *name[2];  /* of features */
@@ -55,8 +55,11 @@ static bool is_real(const struct vp_cpu_view *view)
 
 static void say(struct detail *detail, const char *name, const char *from, const char *to)
 {
-    snprintf(detail->from, sizeof(detail->from), "%s=%.80s", name, from ? from : "none");
+    const char *none = same(to, "none") ? "default" : "none";
+
+    snprintf(detail->from, sizeof(detail->from), "%s=%.80s", name, from ? from : none);
     snprintf(detail->to, sizeof(detail->to), "%s=%.80s", name, to);
+    detail->same = same(from, to);
 }
 
 /* ---- attributes of <cpu> ---- */
@@ -302,8 +305,8 @@ static int add(const struct detail *detail, void *context)
     const char *obstacle = detail->obstacle;
     char to[400];
 
-    if (!obstacle && same(detail->from, detail->to))
-        return 0; /* of another mode it is written anew, and says the same */
+    if (!obstacle && detail->same && facet_of(detail) == VP_FACET_CPU)
+        return 0; /* it is written anew, and says the same */
     snprintf(to, sizeof(to), "%s%s%s", detail->to, obstacle ? ": " : "", obstacle ? obstacle : "");
     return vp_changes_add(context, facet_of(detail), obstacle != NULL, detail->from, to);
 }
@@ -343,9 +346,7 @@ static xmlNode *new_child(struct writer *to, const char *name)
 
 static xmlNode *cpu_child(struct writer *to, const char *name)
 {
-    xmlNode *child = vp_xml_child(to->cpu, name);
-
-    return child ? child : new_child(to, name);
+    return vp_xml_child(to->cpu, name) ?: new_child(to, name);
 }
 
 static int set(struct writer *to, xmlNode *node, const char *name, const char *value)

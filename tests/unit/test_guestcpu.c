@@ -391,6 +391,9 @@ static const struct {
     /* It goes with the old mode and comes with the new one: the guest's is the same. */
     {"<cpu mode='host-model' check='partial'/>", "cpu-mode = maximum\ncpu-check = partial\n",
      VP_OP_DEFINE, "# cpu: host-model -> maximum\n"},
+    /* What is not there is no check='none'. */
+    {"<cpu mode='host-model'/>", "cpu-check = none\n", VP_OP_DEFINE,
+     "# cpu: check=default -> check=none\n"},
 };
 
 START_TEST(compares)
