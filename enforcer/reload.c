@@ -79,22 +79,31 @@ static void replan_all(struct vp_enforcer *enforcer)
     enforcer->adopt_wanted = true;
 }
 
+/* A running guest's plan is of another set than `data`, an enforcer's, has. */
+static int is_missed(void *data, struct vp_guest_row *row, struct vp_error *err)
+{
+    const struct vp_enforcer *enforcer = data;
+
+    if (row->state != VP_GUEST_RUNNING || !row->plan ||
+        strcmp(row->plan->policy_hash, enforcer->engine.set->hash) == 0)
+        return 0;
+    return vp_fail(err, VP_REFUSED, "guest %s was placed under other policies", row->name);
+}
+
 void vp_reload_missed(struct vp_enforcer *enforcer)
 {
-    const char *hash = enforcer->engine.set->hash;
+    struct vp_error err = {0};
 
-    for (size_t i = 0; i < enforcer->guest_count; i++) {
-        const struct vp_guest_row *row = &enforcer->guest[i]->row;
-
-        if (row->state != VP_GUEST_RUNNING || !row->plan ||
-            strcmp(row->plan->policy_hash, hash) == 0)
-            continue;
-        vp_journal(LOG_INFO, VP_MSG_POLICY, NULL, 0,
-                   "guests were placed under other policies: planned anew (%s)", hash);
-        replan_all(enforcer);
-        vp_enforcer_run_due(enforcer);
+    if (vp_ledger_each_guest(enforcer->engine.ledger, is_missed, enforcer, &err) == 0)
+        return;
+    if (err.code != VP_REFUSED) {
+        vp_enforcer_complain(enforcer, &err);
         return;
     }
+    vp_journal(LOG_INFO, VP_MSG_POLICY, NULL, 0, "%s: all are planned anew (%s)", err.text,
+               enforcer->engine.set->hash);
+    replan_all(enforcer);
+    vp_enforcer_run_due(enforcer);
 }
 
 /* The ledger stays open: its file and its lock are the same. */
