@@ -100,7 +100,7 @@ check "a guest's" has_fields guest '.guests[0]' "$guest" "$one"
 check "its drift's" has_fields drift '.guests[0].drift' "open contested repaired audit" "$one"
 check "a thread's" has_fields thread '.guests[0].threads[0]' \
     "role index tid wanted libvirt cpuset affinity ok" "$one"
-check "its memory's" has_fields memory '.guests[0].memory' "nodes elsewhere_kib" "$one"
+check "its memory's" has_fields memory '.guests[0].memory' "nodes elsewhere_kib moving" "$one"
 check "a node's" has_fields node '.guests[0].memory.nodes[0]' "node kib" "$one"
 check "without a name nobody's memory is looked at" assert_status a 'guests[0].memory' null
 check "times have milliseconds" in_time "$(rig_json 'guests[0].since' <<<"$one")"
